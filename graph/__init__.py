@@ -1,0 +1,1 @@
+"""What exists and how it is stored: events, schema, writer, reads, retention and the embedded engine."""

@@ -1,0 +1,176 @@
+"""The only module that opens a driver: one Cypher, two engines, over Bolt.
+
+Transient failures are retried here, with jitter; what is left is raised as one of :mod:`graph.errors`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+import neo4j
+import tenacity
+from neo4j import exceptions as driver_errors
+
+from graph.errors import ConfigurationError, ServiceError, Unavailable
+
+Engine = Literal["neo4j", "arcadedb"]
+Row = dict[str, Any]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+logging.getLogger("neo4j").setLevel(logging.ERROR)  # its failures reach the caller as exceptions
+
+
+class Tx:
+    """An explicit transaction: everything that ``run`` does in it happens, or nothing does."""
+
+    def __init__(self, inner: neo4j.Transaction) -> None:
+        self._inner = inner
+
+    def run(self, query: str, **parameters: Any) -> list[Row]:
+        """Run one statement and return its rows."""
+        return self._inner.run(query, parameters).data()
+
+
+class Graph:
+    """A connection to one graph.
+
+    ``patience_s`` bounds how long a call is tried again while the graph is away or in conflict; the stream sets
+    it high (an outage pauses it), a command that a person waits for keeps it low.
+    """
+
+    def __init__(self, driver: neo4j.Driver, database: str | None, *, patience_s: float) -> None:
+        self._driver = driver
+        self._database = database
+        self._patience_s = patience_s
+        self.agent = driver.get_server_info().agent
+        self.engine: Engine = "arcadedb" if "ArcadeDB" in self.agent else "neo4j"
+
+    def read(self, query: str, **parameters: Any) -> list[Row]:
+        """Run one query in a read transaction of its own."""
+        return self._retried(lambda: self._session_run(lambda tx: tx.run(query, **parameters), neo4j.READ_ACCESS))
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in one explicit transaction, again from the start after a transient failure.
+
+        ``work`` must therefore have no effect but on the graph. A violated constraint counts as transient: a
+        concurrent writer created the node, and the next try finds it.
+        """
+        return self._retried(lambda: self._session_run(work, neo4j.WRITE_ACCESS))
+
+    def run_schema(self, statement: str) -> None:
+        """Run one schema statement (engines want these outside explicit transactions)."""
+
+        def run() -> None:
+            with self._driver.session(database=self._database) as session:
+                session.run(statement).consume()
+
+        self._retried(run)
+
+    def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
+        """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
+        with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
+            prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
+            summary = session.run(f"{prefix} {query}", parameters).consume()
+            return cast(dict[str, Any], summary.profile or summary.plan)
+
+    def await_indexes(self) -> None:
+        """Wait until every index is online."""
+        deadline = time.monotonic() + 60
+        while any(row["state"] != "ONLINE" for row in self.read("SHOW INDEXES")):
+            if time.monotonic() > deadline:
+                raise ServiceError("the graph's indexes did not come online within a minute")
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """Close the connections; the engine itself goes on."""
+        self._driver.close()
+
+    def _session_run(self, work: Callable[[Tx], T], access: str) -> T:
+        with (
+            self._driver.session(database=self._database, default_access_mode=access) as session,
+            session.begin_transaction() as transaction,
+        ):
+            result = work(Tx(transaction))
+            transaction.commit()
+            return result
+
+    def _retried(self, call: Callable[[], T]) -> T:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_worth_retrying),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
+            stop=tenacity.stop_after_delay(self._patience_s),
+            before_sleep=_report,
+            reraise=True,
+        )
+        try:
+            return retrying(call)
+        except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
+            raise _translated(error) from error
+
+
+def _worth_retrying(error: BaseException) -> bool:
+    if isinstance(error, driver_errors.AuthError):
+        return False
+    if isinstance(error, (driver_errors.DriverError, driver_errors.Neo4jError)) and error.is_retryable():
+        return True
+    if isinstance(error, (driver_errors.ServiceUnavailable, driver_errors.SessionExpired, OSError)):
+        return True
+    # ArcadeDB reports an optimistic conflict as a general error that names the exception.
+    return isinstance(error, driver_errors.ConstraintError) or "ConcurrentModification" in str(error)
+
+
+def _report(state: tenacity.RetryCallState) -> None:
+    if state.attempt_number in (3, 10) or state.attempt_number % 50 == 0:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("graph_retry", extra={"attempt": state.attempt_number, "error": type(error).__name__})
+
+
+def _translated(error: Exception) -> ServiceError | ConfigurationError:
+    if isinstance(error, driver_errors.AuthError):
+        return ConfigurationError(
+            "the graph refused the user name or password: check RINGWATCH_GRAPH_USER and RINGWATCH_GRAPH_PASSWORD"
+        )
+    if _worth_retrying(error) and not isinstance(error, driver_errors.ConstraintError):
+        return Unavailable(f"the graph does not answer ({type(error).__name__}): {_first_line(error)}")
+    return ServiceError(f"the graph refused a statement: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def connect(uri: str, user: str, password: str, *, database: str | None = None, patience_s: float = 30.0) -> Graph:
+    """Open and verify a connection.
+
+    Raises:
+        ConfigurationError: the address is malformed, or the credentials are refused.
+        Unavailable: nothing answered for ``patience_s`` seconds.
+    """
+    try:
+        driver = neo4j.GraphDatabase.driver(
+            uri,
+            auth=(user, password),
+            connection_timeout=5,
+            max_transaction_retry_time=0,
+            notifications_min_severity="OFF",
+            user_agent="ringwatch",
+        )
+    except (driver_errors.ConfigurationError, ValueError) as error:
+        raise ConfigurationError(f"{uri!r} is not a graph address: {_first_line(error)}") from error
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_worth_retrying),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_delay(patience_s),
+        reraise=True,
+    )
+    try:
+        retrying(driver.verify_connectivity)
+        return Graph(driver, database, patience_s=patience_s)
+    except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
+        driver.close()
+        raise _translated(error) from error

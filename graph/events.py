@@ -1,0 +1,78 @@
+"""One transaction as the rest of Ringwatch sees it: validated, normalised and tokenised.
+
+This module refuses to know wire formats; :mod:`streaming.codec` turns bytes into these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Status = Literal["approved", "declined", "refunded", "reversed"]
+Channel = Literal["ecommerce", "pos", "atm", "transfer"]
+
+
+class Entity(NamedTuple):
+    """A node of the graph: its label and its unique id."""
+
+    label: str
+    id: str
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A payment, as it enters the graph.
+
+    ``event_time`` and ``account_created`` are UTC epoch milliseconds. ``amount`` and ``credit_limit`` are
+    integers in the currency's minor unit (``XXX``, ISO 4217's "no currency", where none was given). ``card``
+    is a keyed hash (``hmac:…``), and so are ``email`` and ``phone``; a clear PAN never gets this far.
+    ``digest`` is a hash of the content, to tell a redelivery from a conflict.
+    """
+
+    transaction_id: str
+    event_time: int
+    card: str
+    amount: int
+    digest: str
+    currency: str = "XXX"
+    status: Status = "approved"
+    channel: Channel | None = None
+    merchant: str | None = None
+    merchant_category: str | None = None
+    merchant_country: str | None = None
+    account: str | None = None
+    device: str | None = None
+    ip: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    shipping_address: str | None = None
+    billing_address: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    account_created: int | None = None
+    card_bin: str | None = None
+    credit_limit: int | None = None
+    promotion: str | None = None
+    counterparty: str | None = None
+    network: str | None = None
+    original_transaction_id: str | None = None
+
+    def entities(self) -> Iterator[Entity]:
+        """The entities that this transaction touches (a counterparty is an account), each once."""
+        seen: set[Entity] = set()
+        for label, value in (
+            ("Card", self.card),
+            ("Account", self.account),
+            ("Account", self.counterparty),
+            ("Device", self.device),
+            ("IP", self.ip),
+            ("Merchant", self.merchant),
+            ("Email", self.email),
+            ("Phone", self.phone),
+            ("Address", self.shipping_address),
+            ("Address", self.billing_address),
+        ):
+            if value is not None and (entity := Entity(label, value)) not in seen:
+                seen.add(entity)
+                yield entity

@@ -1,0 +1,186 @@
+"""The writer's Cypher, made from the schema. Every statement takes its rows as one parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal
+
+from graph.events import Transaction
+from graph.schema import RELATIONSHIPS, Relationship
+
+KNOWN_TRANSACTIONS = "UNWIND $ids AS id MATCH (t:Transaction {id: id}) RETURN t.id AS id, t.digest AS digest"
+
+#: Constant attributes of entities: (label, id field, property, event field, which of two values is kept).
+#: A constant that is seen with two values keeps one by comparison, whatever order they came in.
+_ATTRIBUTES: tuple[tuple[str, str, str, str, Literal["min", "max"]], ...] = (
+    ("Account", "account", "created", "account_created", "min"),
+    ("Card", "card", "bin", "card_bin", "min"),
+    ("Card", "card", "credit_limit", "credit_limit", "max"),
+    ("IP", "ip", "network", "network", "min"),
+    ("Merchant", "merchant", "category", "merchant_category", "min"),
+    ("Merchant", "merchant", "country", "merchant_country", "min"),
+)
+_KEPT = {(label, name): keep for label, _, name, _, keep in _ATTRIBUTES}
+
+#: Entities that a transaction points at: event field → (relationship, label).
+TRANSACTION_ENDS = {
+    "merchant": ("AT", "Merchant"),
+    "device": ("ON", "Device"),
+    "ip": ("FROM", "IP"),
+    "shipping_address": ("SHIPPED_TO", "Address"),
+}
+
+#: Event fields that a transaction node keeps under the same name.
+TRANSACTION_PROPERTIES = (
+    "amount",
+    "currency",
+    "status",
+    "channel",
+    "account",
+    "promotion",
+    "counterparty",
+    "latitude",
+    "longitude",
+    "original_transaction_id",
+    "digest",
+)
+
+_BY_TYPE = {(r.type, r.start, r.end): r for r in RELATIONSHIPS}
+_OWNS = _BY_TYPE["OWNS", "Account", "Card"]
+_FROM_ACCOUNT = (
+    ("email", _BY_TYPE["HAS", "Account", "Email"]),
+    ("phone", _BY_TYPE["HAS", "Account", "Phone"]),
+    ("shipping_address", _BY_TYPE["HAS", "Account", "Address"]),
+    ("billing_address", _BY_TYPE["HAS", "Account", "Address"]),
+)
+_FROM_CARD = (
+    ("merchant", _BY_TYPE["PAID", "Card", "Merchant"]),
+    ("device", _BY_TYPE["USED", "Card", "Device"]),
+    ("ip", _BY_TYPE["USED", "Card", "IP"]),
+)
+
+
+def relationships_of(transaction: Transaction) -> Iterator[tuple[Relationship, str, str]]:
+    """The aggregated relationships that a transaction refreshes, as (relationship, start id, end id)."""
+    if transaction.account is not None:
+        yield _OWNS, transaction.account, transaction.card
+        for name, relationship in _FROM_ACCOUNT:
+            if (end := getattr(transaction, name)) is not None:
+                yield relationship, transaction.account, end
+    for name, relationship in _FROM_CARD:
+        if (end := getattr(transaction, name)) is not None:
+            yield relationship, transaction.card, end
+
+
+def attributes_of(transaction: Transaction) -> Iterator[tuple[str, str, str, Any]]:
+    """The constant attributes that a transaction tells, as (label, entity id, property, value)."""
+    for label, id_field, name, event_field, _ in _ATTRIBUTES:
+        value = getattr(transaction, event_field)
+        entity_id = getattr(transaction, id_field)
+        if value is not None and entity_id is not None:
+            yield label, entity_id, name, value
+
+
+def merged_attribute(label: str, name: str, old: Any, new: Any) -> Any:
+    """The value that is kept of two."""
+    if old is None:
+        return new
+    return min(old, new) if _KEPT[label, name] == "min" else max(old, new)
+
+
+@cache
+def upsert_entities(label: str) -> str:
+    """Rows {id, first, last, attributes…}: merge, lock, and return counters and the previous ``last_seen``.
+
+    ``last_seen`` is set on every row even where it stays the same: that takes the node's lock.
+    """
+    attributes = "".join(
+        f"FOREACH (_ IN CASE WHEN row.{name} IS NOT NULL AND "
+        f"(n.{name} IS NULL OR row.{name} {'<' if keep == 'min' else '>'} n.{name}) THEN [1] ELSE [] END "
+        f"| SET n.{name} = row.{name}) "
+        for (kept_label, name), keep in _KEPT.items()
+        if kept_label == label
+    )
+    return (
+        "UNWIND $rows AS row "
+        f"MERGE (n:{label} {{id: row.id}}) "
+        "ON CREATE SET n.degree = 0, n.is_hub = false, n.hub_since = $never, n.first_seen = row.first "
+        "WITH n, row, n.last_seen AS previous "
+        "SET n.last_seen = CASE WHEN previous IS NULL OR row.last > previous THEN row.last ELSE previous END "
+        "FOREACH (_ IN CASE WHEN row.first < n.first_seen THEN [1] ELSE [] END | SET n.first_seen = row.first) "
+        f"{attributes}"
+        "RETURN row.id AS id, n.degree AS degree, coalesce(n.identifiers, 0) AS identifiers, "
+        "n.hub_since AS hub_since, previous"
+    )
+
+
+@cache
+def read_entities(label: str) -> str:
+    """The state of entities by id, as :func:`upsert_entities` returns it."""
+    return (
+        f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) "
+        "RETURN n.id AS id, n.degree AS degree, coalesce(n.identifiers, 0) AS identifiers, "
+        "n.hub_since AS hub_since, n.last_seen AS last_seen"
+    )
+
+
+@cache
+def merge_relationships(relationship: Relationship) -> str:
+    """Rows {start, end, first, last}: create and count, or widen; nothing is written when nothing changes."""
+    counted = "".join(
+        f", {node}.{counter} = coalesce({node}.{counter}, 0) + 1"
+        for node, counter in (("a", relationship.start_counter), ("b", relationship.end_counter))
+        if counter
+    )
+    returned = "".join(
+        f", {node}.{counter} AS {end}_count"
+        for node, end, counter in (
+            ("a", "start", relationship.start_counter),
+            ("b", "end", relationship.end_counter),
+        )
+        if counter
+    )
+    return (
+        "UNWIND $rows AS row "
+        f"MATCH (a:{relationship.start} {{id: row.start}}) MATCH (b:{relationship.end} {{id: row.end}}) "
+        f"MERGE (a)-[r:{relationship.type}]->(b) "
+        f"ON CREATE SET r.first_seen = row.first, r.last_seen = row.last{counted} "
+        "FOREACH (_ IN CASE WHEN row.first < r.first_seen THEN [1] ELSE [] END | SET r.first_seen = row.first) "
+        "FOREACH (_ IN CASE WHEN row.last > r.last_seen THEN [1] ELSE [] END | SET r.last_seen = row.last) "
+        "RETURN row.start AS start, row.end AS end, r.first_seen AS first, r.last_seen AS last" + returned
+    )
+
+
+@cache
+def mark_hubs(relationship: Relationship) -> str:
+    """Ids at the relationship's end: set ``is_hub`` and ``hub_since`` (when the (cap + 1)th neighbour came).
+
+    That time is known to a resolution only. The end of its step is taken, so that every touch before
+    ``hub_since`` was seen by rules whatever the batches were.
+    """
+    return (
+        f"UNWIND $ids AS id MATCH (n:{relationship.end} {{id: id}}) "
+        f"CALL {{ WITH n MATCH (n)<-[r:{relationship.type}]-(:{relationship.start}) "
+        "RETURN r.first_seen AS hub_since ORDER BY hub_since SKIP $cap LIMIT 1 } "
+        "SET n.is_hub = true, n.hub_since = hub_since + $resolution "
+        "RETURN n.id AS id, n.hub_since AS hub_since"
+    )
+
+
+@cache
+def create_transactions(ends: frozenset[str]) -> str:
+    """Rows {card, properties, merchant, device, …}: one transaction node with its relationships each."""
+    matches = "".join(
+        f"MATCH ({name}:{label} {{id: row.{name}}}) "
+        for name, (_, label) in TRANSACTION_ENDS.items()
+        if name in ends
+    )
+    creates = "".join(
+        f" CREATE (t)-[:{kind}]->({name})" for name, (kind, _) in TRANSACTION_ENDS.items() if name in ends
+    )
+    return (
+        f"UNWIND $rows AS row MATCH (c:Card {{id: row.card}}) {matches}"
+        "CREATE (t:Transaction) SET t = row.properties "
+        f"CREATE (c)-[:MADE]->(t){creates}"
+    )
