@@ -1,0 +1,1 @@
+"""What a ring looks like: rules as Cypher files, how they are loaded, checked and run."""

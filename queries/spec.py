@@ -1,0 +1,174 @@
+"""The shape of a rule and of what it finds. An invalid rule cannot be constructed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from graph.events import Entity
+from graph.schema import ENTITY_LABELS
+
+Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+RuleStatus = Literal["experimental", "test", "stable", "deprecated"]
+Role = Literal["core", "member", "evidence", "measure", "fact"]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A threshold that a user may set, within bounds; ``meaning`` is one sentence with its unit."""
+
+    default: int | float
+    min: int | float
+    max: int | float
+    meaning: Text
+
+    def __post_init__(self) -> None:
+        if not self.min <= self.default <= self.max:
+            raise ValueError(f"default {self.default} must lie within min {self.min} and max {self.max}")
+
+
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One returned column.
+
+    ``core`` and ``member`` columns hold entity ids (one, or a list) of ``label``; a core entity is what holds
+    the ring together. ``evidence`` holds transaction ids. A ``measure`` is a number, said beside the parameter
+    ``threshold`` in the words of ``means``; a ``fact`` is any other value worth keeping.
+    """
+
+    role: Role
+    label: str | None = None
+    threshold: str | None = None
+    means: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.role in ("core", "member")) != (self.label in ENTITY_LABELS):
+            raise ValueError(f"a core or member column, and no other, names a label out of {ENTITY_LABELS}")
+        if (self.role == "measure") != (self.means is not None):
+            raise ValueError("a measure, and no other column, says in 'means' what it measures")
+
+
+class FalsePositive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An honest situation that looks alike, and the fixture that proves the rule stays quiet on it."""
+
+    name: Text
+    fixture: Text
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the TOML header of a rule file says; ``queries/rules/README.md`` explains each key."""
+
+    id: Text
+    title: Text
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    status: RuleStatus
+    severity: Severity
+    anchor: list[str]
+    gate: dict[str, str] = {}
+    identity: Annotated[list[str], msgspec.Meta(min_length=1)]
+    returns: dict[str, Column]
+    budget_ms: Annotated[int, msgspec.Meta(ge=1)]
+    rationale: Text
+    source: Text
+    blind_spots: Text
+    triage: Text
+    false_positives: Annotated[list[FalsePositive], msgspec.Meta(min_length=1)]
+    params: dict[str, Parameter]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.id):
+            raise ValueError(f"id {self.id!r} must be lower_snake_case, like its file's name")
+        if not self.anchor or (wrong := set(self.anchor) - set(ENTITY_LABELS)):
+            raise ValueError(f"anchor must name labels out of {ENTITY_LABELS}, not {sorted(wrong)}")
+        for counter, parameter in self.gate.items():
+            if counter not in ("degree", "identifiers"):
+                raise ValueError(f"gate knows the counters degree and identifiers, not {counter!r}")
+            if parameter not in self.params:
+                raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
+        if "window_ms" not in self.params:
+            raise ValueError("every rule looks back a bounded time: [params.window_ms] is missing")
+        for name in self.identity:
+            if name not in self.returns:
+                raise ValueError(f"identity names {name!r}, which is not in [returns]")
+        for name, column in self.returns.items():
+            if column.threshold is not None and column.threshold not in self.params:
+                raise ValueError(f"column {name!r} names threshold {column.threshold!r}, not in [params]")
+        roles = {column.role for column in self.returns.values()}
+        if lacking := {"core", "evidence"} - roles:
+            raise ValueError(f"[returns] needs at least one column with role {sorted(lacking)}")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule as it runs: its header, its Cypher body and the values of its parameters."""
+
+    header: Header
+    body: str
+    parameters: dict[str, int | float]
+
+    @property
+    def id(self) -> str:
+        """The permanent id, which is the file's stem."""
+        return self.header.id
+
+    @property
+    def window_ms(self) -> int:
+        """How far before its touch a window begins, in milliseconds."""
+        return int(self.parameters["window_ms"])
+
+    def with_parameters(self, values: Mapping[str, int | float]) -> Rule:
+        """The same rule with some parameters set.
+
+        Raises:
+            ValueError: an unknown parameter, or a value outside its bounds.
+        """
+        for name, value in values.items():
+            if (spec := self.header.params.get(name)) is None:
+                raise ValueError(f"rule {self.id} has no parameter {name!r}")
+            if not spec.min <= value <= spec.max:
+                raise ValueError(f"rule {self.id}: {name} = {value} lies outside {spec.min} … {spec.max}")
+        return msgspec.structs.replace(self, parameters={**self.parameters, **values})
+
+
+class Member(msgspec.Struct, frozen=True, order=True):
+    """An entity's part in a finding or a ring."""
+
+    label: str
+    id: str
+    role: Literal["core", "member"]
+
+    @property
+    def entity(self) -> Entity:
+        """The node it names."""
+        return Entity(self.label, self.id)
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """A measured value beside the threshold that it had to reach (``None``: merely informative)."""
+
+    name: str
+    value: int | float
+    threshold: int | float | None
+    means: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One rule that holds at one touch of one anchor.
+
+    ``time`` is the touch, epoch ms; ``identity`` makes two findings of a rule the same; ``members`` and
+    ``evidence`` (transaction ids) are sorted.
+    """
+
+    rule: str
+    rule_version: int
+    severity: Severity
+    anchor: Entity
+    time: int
+    identity: tuple[str, ...]
+    members: tuple[Member, ...]
+    evidence: tuple[str, ...]
+    measures: tuple[Measure, ...] = ()
+    facts: dict[str, str | int | float | bool | None] = {}
+    parameters: dict[str, int | float] = {}

@@ -1,0 +1,1 @@
+"""The hot path: transactions in, ring alerts out, each exactly once."""

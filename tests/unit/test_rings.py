@@ -1,0 +1,213 @@
+"""Rings in memory: birth, growth, merging, withdrawal, expiry and what is worth an alert."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph.events import Entity
+from queries.spec import Finding, Member, Severity
+from streaming.rings import Fact, RingBook, RingSettings, Update, mint_ring_id
+
+MINUTE = 60_000
+DAY = 86_400_000
+SETTINGS = RingSettings(expiry_ms=30 * DAY)
+
+
+def finding(
+    device: str,
+    cards: list[str],
+    *,
+    time: int = DAY,
+    rule: str = "device_farm",
+    severity: Severity = "high",
+    core_label: str = "Device",
+) -> Finding:
+    return Finding(
+        rule=rule,
+        rule_version=1,
+        severity=severity,
+        anchor=Entity(core_label, device),
+        time=time,
+        identity=(device,),
+        members=tuple(
+            sorted([Member(core_label, device, "core"), *(Member("Card", card, "member") for card in cards)])
+        ),
+        evidence=tuple(f"t-{card}" for card in sorted(cards)),
+    )
+
+
+def taken(book: RingBook, *findings: Finding) -> list[Update]:
+    for one in findings:
+        book.facts.update({key: Fact(one.time, 100, "EUR") for key in one.evidence if key not in book.facts})
+        book.take(one)
+    return book.updates()
+
+
+def test_a_finding_gives_birth_to_a_ring_and_an_alert() -> None:
+    (update,) = taken(RingBook(SETTINGS), finding("d1", ["a", "b", "c"]))
+    assert update.changes == ["created"]
+    assert update.ring.revision == 1
+    assert set(update.ring.members) == {Entity("Device", "d1"), *(Entity("Card", c) for c in "abc")}
+    assert update.ring.amounts() == {"EUR": 300}
+
+
+def test_the_id_comes_from_the_birth_and_not_from_the_members() -> None:
+    first = finding("d1", ["a", "b", "c"])
+    (once,) = taken(RingBook(SETTINGS), first, finding("d1", ["a", "b", "c", "d"], time=DAY + 1))
+    (again,) = taken(RingBook(SETTINGS), first)
+    assert once.ring.id == again.ring.id == mint_ring_id(first)
+    assert mint_ring_id(finding("d1", ["x", "y", "z"])) == mint_ring_id(first)
+    assert mint_ring_id(finding("d2", ["a", "b", "c"])) != mint_ring_id(first)
+
+
+def test_growth_is_folded_until_the_ring_has_doubled_and_five_minutes_have_passed() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    (folded,) = taken(book, finding("d1", ["a", "b", "c", "d"], time=DAY + MINUTE))
+    assert folded.changes == []
+    assert folded.ring.suppressed_count == 1
+    (too_soon,) = taken(book, finding("d1", list("abcdefgh"), time=DAY + 2 * MINUTE))
+    assert too_soon.changes == []
+    (grown,) = taken(book, finding("d1", list("abcdefghi"), time=DAY + 6 * MINUTE))
+    assert grown.changes == ["grown"]
+    assert grown.suppressed == 2
+    assert grown.ring.revision == 2
+    assert grown.ring.suppressed_count == 0
+
+
+def test_a_repeated_finding_changes_nothing() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    (update,) = taken(book, finding("d1", ["a", "b", "c"]))
+    assert (update.changes, update.new_members, update.new_evidence) == ([], [], [])
+    assert update.ring.revision == 1
+    assert update.ring.suppressed_count == 0
+
+
+def test_more_severe_is_never_folded() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    (update,) = taken(
+        book, finding("d1", ["a", "b", "c"], rule="account_takeover_fan_in", severity="critical", time=DAY + 1)
+    )
+    assert set(update.changes) == {"typology_added", "escalated"}
+    assert update.ring.severity == "critical"
+
+
+def test_findings_that_share_a_strong_core_are_one_ring() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]), finding("d1", ["x", "y", "z"], rule="card_testing"))
+    (ring,) = book.rings()
+    assert set(ring.typologies) == {"device_farm", "card_testing"}
+
+
+def test_a_shared_address_of_the_network_is_not_enough() -> None:
+    book = RingBook(SETTINGS)
+    taken(
+        book,
+        finding("ip", ["a", "b", "c"], core_label="IP", rule="one"),
+        finding("ip", ["x", "y", "z"], core_label="IP", rule="other"),
+    )
+    assert len(book) == 2
+
+
+def test_a_bridging_finding_merges_rings_into_the_oldest() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]), finding("d2", ["x", "y", "z"], time=DAY + MINUTE))
+    updates = taken(book, finding("d3", ["a", "b", "x", "y"], time=DAY + 2 * MINUTE))
+    (winner,) = book.rings()
+    assert winner.id == mint_ring_id(finding("d1", []))
+    loser = next(update.ring for update in updates if update.ring.id != winner.id)
+    assert (loser.status, loser.merged_into) == ("merged", winner.id)
+    assert winner.merged_from == [loser.id]
+    assert {Entity("Device", d) for d in ("d1", "d2", "d3")} <= set(winner.members)
+    assert set(winner.evidence) == {f"t-{c}" for c in "abcxyz"}
+
+
+def test_a_ring_whose_only_core_becomes_a_hub_is_withdrawn() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    book.withdraw(Entity("Device", "d1"))
+    (update,) = book.updates()
+    assert update.changes == ["withdrawn"]
+    assert update.ring.status == "withdrawn"
+    assert len(book) == 0
+
+
+def test_a_merchant_may_be_a_hub_and_still_hold_a_ring() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("m1", ["a", "b", "c"], core_label="Merchant"))
+    book.withdraw(Entity("Merchant", "m1"))
+    assert len(book) == 1
+
+
+def test_rings_expire_by_event_time_and_do_not_come_back() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    book.expire(DAY + SETTINGS.expiry_ms)
+    assert len(book) == 1
+    book.expire(DAY + SETTINGS.expiry_ms + 1)
+    assert len(book) == 0
+    (update,) = book.updates()
+    assert (update.ring.status, update.changes) == ("expired", [])
+    taken(book, finding("d1", ["a", "b", "c"], time=DAY + SETTINGS.expiry_ms + 2))
+    (ring,) = book.rings()
+    assert ring.id != update.ring.id
+
+
+def test_what_was_folded_is_announced_when_the_stream_ends() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]))
+    taken(book, finding("d1", ["a", "b", "c", "d"], time=DAY + MINUTE))
+    book.flush()
+    (update,) = book.updates()
+    assert update.changes == ["updated"]
+    assert update.suppressed == 1
+    book.flush()
+    assert book.updates() == []
+
+
+findings = st.lists(
+    st.builds(
+        lambda device, cards, minute: finding(device, sorted(cards), time=DAY + minute * MINUTE),
+        st.sampled_from(["d1", "d2", "d3"]),
+        st.sets(st.sampled_from("abcdefghij"), min_size=2, max_size=6),
+        st.integers(0, 200),
+    ),
+    max_size=20,
+)
+
+
+@given(findings, st.integers(1, 20))
+def test_how_a_stream_is_cut_into_batches_does_not_change_the_rings(stream: list[Finding], size: int) -> None:
+    ordered = sorted(stream, key=lambda one: (one.time, one.rule, one.identity))
+    facts = {key: Fact(DAY, 100, "EUR") for one in ordered for key in one.evidence}
+    whole, cut = RingBook(SETTINGS), RingBook(SETTINGS)
+    whole.facts.update(facts)
+    cut.facts.update(facts)
+    for one in ordered:
+        whole.take(one)
+    whole.updates()
+    for start in range(0, len(ordered), size):
+        for one in ordered[start : start + size]:
+            cut.take(one)
+        cut.updates()
+
+    def shown(book: RingBook) -> dict[str, object]:
+        return {ring.id: (ring.members, ring.evidence, ring.merged_from) for ring in book.rings()}
+
+    assert shown(whole) == shown(cut)
+
+
+@given(findings)
+def test_every_member_and_all_evidence_of_every_finding_is_in_exactly_one_chain_of_rings(
+    stream: list[Finding],
+) -> None:
+    book = RingBook(SETTINGS)
+    for one in sorted(stream, key=lambda one: (one.time, one.rule, one.identity)):
+        taken(book, one)
+        homes = [ring for ring in book.rings() if (one.rule, *one.identity) in ring.identities]
+        assert len(homes) == 1
+        assert {member.entity for member in one.members} <= set(homes[0].members)
+        assert set(one.evidence) <= set(homes[0].evidence)
