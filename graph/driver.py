@@ -111,6 +111,8 @@ class Graph:
             return retrying(call)
         except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
             raise _translated(error) from error
+        except (OverflowError, UnicodeError) as error:
+            raise ServiceError(f"a value cannot be sent to the graph: {error}") from error
 
 
 def _worth_retrying(error: BaseException) -> bool:

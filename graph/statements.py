@@ -1,4 +1,8 @@
-"""The writer's Cypher, made from the schema. Every statement takes its rows as one parameter."""
+"""The writer's Cypher, made from the schema.
+
+Every statement takes its rows as one parameter and answers with one record, whose ``rows`` is a list of lists: a
+record of its own for every row would cost the client more than the row does.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Literal
 from graph.events import Transaction
 from graph.schema import RELATIONSHIPS, Relationship
 
-KNOWN_TRANSACTIONS = "UNWIND $ids AS id MATCH (t:Transaction {id: id}) RETURN t.id AS id, t.digest AS digest"
+KNOWN_TRANSACTIONS = "UNWIND $ids AS id MATCH (t:Transaction {id: id}) RETURN collect([t.id, t.digest]) AS rows"
 
 #: Constant attributes of entities: (label, id field, property, event field, which of two values is kept).
 #: A constant that is seen with two values keeps one by comparison, whatever order they came in.
@@ -110,8 +114,7 @@ def upsert_entities(label: str) -> str:
         "SET n.last_seen = CASE WHEN previous IS NULL OR row.last > previous THEN row.last ELSE previous END "
         "FOREACH (_ IN CASE WHEN row.first < n.first_seen THEN [1] ELSE [] END | SET n.first_seen = row.first) "
         f"{attributes}"
-        "RETURN row.id AS id, n.degree AS degree, coalesce(n.identifiers, 0) AS identifiers, "
-        "n.hub_since AS hub_since, previous"
+        "RETURN collect([row.id, n.degree, coalesce(n.identifiers, 0), n.hub_since, previous]) AS rows"
     )
 
 
@@ -120,26 +123,24 @@ def read_entities(label: str) -> str:
     """The state of entities by id, as :func:`upsert_entities` returns it."""
     return (
         f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) "
-        "RETURN n.id AS id, n.degree AS degree, coalesce(n.identifiers, 0) AS identifiers, "
-        "n.hub_since AS hub_since, n.last_seen AS last_seen"
+        "RETURN collect([n.id, n.degree, coalesce(n.identifiers, 0), n.hub_since, n.last_seen]) AS rows"
     )
 
 
 @cache
 def merge_relationships(relationship: Relationship) -> str:
-    """Rows {start, end, first, last}: create and count, or widen; nothing is written when nothing changes."""
+    """Rows {start, end, first, last}: create and count, or widen; nothing is written when nothing changes.
+
+    Answers with start, end, first, last and the counters at both ends.
+    """
     counted = "".join(
         f", {node}.{counter} = coalesce({node}.{counter}, 0) + 1"
         for node, counter in (("a", relationship.start_counter), ("b", relationship.end_counter))
         if counter
     )
-    returned = "".join(
-        f", {node}.{counter} AS {end}_count"
-        for node, end, counter in (
-            ("a", "start", relationship.start_counter),
-            ("b", "end", relationship.end_counter),
-        )
-        if counter
+    counters = ", ".join(
+        f"{node}.{counter}" if counter else "0"
+        for node, counter in (("a", relationship.start_counter), ("b", relationship.end_counter))
     )
     return (
         "UNWIND $rows AS row "
@@ -148,7 +149,7 @@ def merge_relationships(relationship: Relationship) -> str:
         f"ON CREATE SET r.first_seen = row.first, r.last_seen = row.last{counted} "
         "FOREACH (_ IN CASE WHEN row.first < r.first_seen THEN [1] ELSE [] END | SET r.first_seen = row.first) "
         "FOREACH (_ IN CASE WHEN row.last > r.last_seen THEN [1] ELSE [] END | SET r.last_seen = row.last) "
-        "RETURN row.start AS start, row.end AS end, r.first_seen AS first, r.last_seen AS last" + returned
+        f"RETURN collect([row.start, row.end, r.first_seen, r.last_seen, {counters}]) AS rows"
     )
 
 
@@ -164,7 +165,7 @@ def mark_hubs(relationship: Relationship) -> str:
         f"CALL {{ WITH n MATCH (n)<-[r:{relationship.type}]-(:{relationship.start}) "
         "RETURN r.first_seen AS hub_since ORDER BY hub_since SKIP $cap LIMIT 1 } "
         "SET n.is_hub = true, n.hub_since = hub_since + $resolution "
-        "RETURN n.id AS id, n.hub_since AS hub_since"
+        "RETURN collect([n.id, n.hub_since]) AS rows"
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -146,10 +146,8 @@ class GraphWriter:
         touched = sorted({entity for t in written.accepted for entity in t.entities()})
         for label in ENTITY_LABELS:
             ids = [entity.id for entity in touched if entity.label == label]
-            for row in tx.run(statements.read_entities(label), ids=ids) if ids else []:
-                written.entities[Entity(label, row["id"])] = EntityState(
-                    row["degree"], row["identifiers"], row["hub_since"], row["last_seen"]
-                )
+            for entity_id, *state in _rows(tx, statements.read_entities(label), ids=ids) if ids else []:
+                written.entities[Entity(label, entity_id)] = EntityState(*state)
         return written
 
     def _write_in(self, tx: Tx, transactions: Sequence[Transaction]) -> tuple[Written, _Refreshed]:
@@ -158,10 +156,8 @@ class GraphWriter:
         if not written.accepted:
             return written, refreshed
         for label, rows in _entity_rows(written.accepted).items():
-            for row in tx.run(statements.upsert_entities(label), rows=rows, never=NEVER):
-                written.entities[Entity(label, row["id"])] = EntityState(
-                    row["degree"], row["identifiers"], row["hub_since"], row["previous"]
-                )
+            for entity_id, *state in _rows(tx, statements.upsert_entities(label), rows=rows, never=NEVER):
+                written.entities[Entity(label, entity_id)] = EntityState(*state)
         for relationship, pairs in self._relationship_rows(written.accepted).items():
             refreshed[relationship] = self._merge(tx, relationship, pairs, written)
         self._mark_hubs(tx, refreshed, written)
@@ -172,7 +168,7 @@ class GraphWriter:
     def _sorted_out(self, tx: Tx, transactions: Sequence[Transaction]) -> Written:
         written = Written()
         ids = sorted({t.transaction_id for t in transactions})
-        digests = {row["id"]: row["digest"] for row in tx.run(statements.KNOWN_TRANSACTIONS, ids=ids)}
+        digests = dict(_rows(tx, statements.KNOWN_TRANSACTIONS, ids=ids))
         for transaction in transactions:
             digest = digests.setdefault(transaction.transaction_id, "")
             if not digest:
@@ -207,15 +203,17 @@ class GraphWriter:
         self, tx: Tx, relationship: Relationship, rows: list[Row], written: Written
     ) -> dict[tuple[str, str], tuple[int, int]]:
         merged: dict[tuple[str, str], tuple[int, int]] = {}
-        for row in tx.run(statements.merge_relationships(relationship), rows=rows):
-            merged[row["start"], row["end"]] = (row["first"], row["last"])
+        for start, end, first, last, start_count, end_count in _rows(
+            tx, statements.merge_relationships(relationship), rows=rows
+        ):
+            merged[start, end] = (first, last)
             # Rows come back while the counters are still rising: the largest is the last.
             if relationship.start_counter:
-                state = written.entities[Entity(relationship.start, row["start"])]
-                _raise(state, relationship.start_counter, row["start_count"])
+                _raise(
+                    written.entities[Entity(relationship.start, start)], relationship.start_counter, start_count
+                )
             if relationship.end_counter:
-                state = written.entities[Entity(relationship.end, row["end"])]
-                _raise(state, relationship.end_counter, row["end_count"])
+                _raise(written.entities[Entity(relationship.end, end)], relationship.end_counter, end_count)
         return merged
 
     def _mark_hubs(self, tx: Tx, refreshed: _Refreshed, written: Written) -> None:
@@ -235,17 +233,15 @@ class GraphWriter:
             }
             if not ids:
                 continue
-            for row in tx.run(
-                statements.mark_hubs(relationship),
-                ids=sorted(ids),
-                cap=cap,
-                resolution=self._settings.resolution_ms,
+            step = self._settings.resolution_ms
+            for entity_id, hub_since in _rows(
+                tx, statements.mark_hubs(relationship), ids=sorted(ids), cap=cap, resolution=step
             ):
-                entity = Entity(relationship.end, row["id"])
+                entity = Entity(relationship.end, entity_id)
                 state = written.entities[entity]
                 if not state.is_hub:
                     written.new_hubs.append(entity)
-                state.hub_since = row["hub_since"]
+                state.hub_since = hub_since
 
     def _culprits(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None) -> dict[str, str]:
         """Ids of the events that the graph refuses by themselves, with its words, found by trial and rollback."""
@@ -284,6 +280,12 @@ _Refreshed = dict[Relationship, dict[tuple[str, str], tuple[int, int]]]
 
 class _RolledBackError(Exception):
     """Ends a trial: everything it wrote is undone."""
+
+
+def _rows(tx: Tx, statement: str, **parameters: Any) -> list[list[Any]]:
+    (record,) = tx.run(statement, **parameters)
+    rows: list[list[Any]] = record["rows"]
+    return rows
 
 
 def _raise(state: EntityState, counter: str, value: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+
+from graph.errors import Fenced
 
 
 class Position(NamedTuple):
@@ -43,17 +46,36 @@ class Batch(msgspec.Struct, frozen=True):
 class Source(Protocol):
     """An ordered, resumable supply of records."""
 
+    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
+        """Begin; ``starts`` is asked for the offset of every partition that arrives, now or later."""
+
     def assigned(self) -> list[str]:
         """The partitions that this worker reads now."""
-
-    def seek(self, positions: dict[str, int]) -> None:
-        """Continue each named partition at the given offset."""
 
     def read(self, limit: int, wait_s: float) -> list[Record]:
         """Up to ``limit`` records, in order within each partition; fewer, or none, after ``wait_s`` seconds."""
 
+    def read_range(self, ranges: Mapping[str, tuple[int, int]]) -> list[Record]:
+        """Exactly the records with offsets in [start, end) of each partition; reading goes on behind them.
+
+        Raises:
+            Fenced: a partition was taken away meanwhile.
+        """
+
+    def idle(self, wait_s: float) -> None:
+        """Let time pass while nothing can be processed, and stay alive to whoever watches."""
+
+    def rejoin(self, error: Fenced) -> None:
+        """Give up what another worker has taken over and go on with the rest, or raise ``error``."""
+
     def exhausted(self) -> bool:
         """Whether a finite source has handed over everything."""
+
+    def commit(self, ends: Mapping[str, int]) -> None:
+        """Tell the source's own book-keeping, if it has one, how far this worker has got."""
+
+    def lag(self) -> dict[str, int]:
+        """Records between what was read and the end, by partition, where the source knows."""
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -295,8 +295,7 @@ class RingBook:
         for ring in list(self._rings.values()):
             if ring.last_seen + self._settings.expiry_ms < watermark:
                 ring.status = "expired"
-                self._note(ring)
-                if ring.has_news:
+                if not self._note(ring).changes and ring.has_news:
                     self._note(ring, "updated")
                 self._drop(ring)
 

@@ -1,0 +1,38 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 wrong use or configuration (one clear line)."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from graph.errors import ConfigurationError, RingwatchError
+from ringwatch.commands import rings
+from ringwatch.commands.run import run
+
+app = typer.Typer(
+    name="ringwatch",
+    help="Finds fraud rings in streams of transactions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(run)
+app.add_typer(rings.app, name="rings")
+
+
+def main() -> None:
+    """Run a command; errors that a user can mend end in one line, never in a traceback."""
+    try:
+        app()
+    except ConfigurationError as error:
+        _fail(error, 2)
+    except RingwatchError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 1)
+
+
+def _fail(error: object, code: int) -> None:
+    sys.stderr.write(f"ringwatch: {error}\n")
+    sys.exit(code)

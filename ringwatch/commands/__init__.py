@@ -1,0 +1,1 @@
+"""The sub-commands, one module each; :mod:`ringwatch.cli` puts them together."""

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GraphAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--graph",
+        metavar="ADDRESS",
+        help="embedded | embedded:DIR | embedded:temporary | bolt://… | neo4j://… | neo4j+s://…",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A settings file (default: ./ringwatch.toml).")
+]
+Mappings = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="OURS=THEIRS …", help="Rename a field; may be given several times."),
+]
+MoreMappings = Annotated[list[str] | None, typer.Argument(metavar="[OURS=THEIRS]…", help="More for --map.")]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(help="strptime format of times that are neither RFC 3339 nor epoch; no offset means UTC."),
+]

@@ -1,0 +1,256 @@
+"""Wiring: the one place where settings and addresses become working parts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from graph import schema
+from graph.checkpoints import Checkpoints
+from graph.driver import Graph
+from graph.embedded import is_embedded, open_graph
+from graph.errors import ConfigurationError
+from graph.retention import expire
+from graph.writer import GraphWriter
+from queries.loader import load_rules
+from queries.runner import Runner
+from queries.spec import Rule
+from ringwatch.settings import Settings
+from ringwatch.telemetry import Telemetry
+from streaming.addresses import is_kafka, parse_kafka
+from streaming.assembler import Assembler
+from streaming.codec import Codec
+from streaming.dead_letters import DeadLetterLimit, DeadLetterSink, open_sink
+from streaming.detector import Counts, Detector
+from streaming.event_time import EventClock
+from streaming.findings import FindingsForwarder, FindingsReader, findings_topic
+from streaming.metrics import Metrics
+from streaming.pipeline import Forwarder, Front, Pipeline
+from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, StdoutPublisher
+from streaming.records import Source
+from streaming.ring_store import RingStore
+from streaming.rings import RingSettings
+from streaming.sources.files import FileSource
+from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
+from streaming.sources.sorting import SortedSource
+from streaming.tokens import CardTokenizer, load_card_key
+
+Stage = Literal["all", "detect", "assemble"]
+
+#: While a worker waits for the graph it must still be able to tell its consumer group that it lives.
+_WORKER_PATIENCE_S = 5.0
+#: A person waits for a command.
+_COMMAND_PATIENCE_S = 10.0
+#: How many small batches retention may take at a time, so that the stream goes on.
+_RETENTION_BATCHES = 20
+_DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``ringwatch run`` was asked to do, beside the settings."""
+
+    source: str
+    alerts: str | None = None
+    dead_letters: str | None = None
+    mapping: dict[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    sort: bool = False
+    stage: Stage = "all"
+    until_end: bool = False
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A pipeline that is ready to run, and what can be asked of it."""
+
+    pipeline: Pipeline
+    graph: Graph
+    counts: Counts
+    alerts: Callable[[], int]
+
+
+def beside_the_graph(settings: Settings, name: str) -> Path:
+    """Where a file goes that nobody named: in the embedded engine's folder, else in ``.ringwatch``."""
+    _, _, folder = settings.graph.address.partition(":")
+    if is_embedded(settings.graph.address) and folder not in ("", "temporary"):
+        return Path(folder) / name
+    return Path(".ringwatch") / name
+
+
+def tokenizer_for(settings: Settings) -> CardTokenizer:
+    """The card tokeniser; only the embedded default may use a key of the user's own file."""
+    if settings.card_key is not None:
+        return CardTokenizer(settings.card_key.get_secret_value().encode())
+    return CardTokenizer(load_card_key(allow_user_file=is_embedded(settings.graph.address)))
+
+
+def rules_for(settings: Settings) -> list[Rule]:
+    """The rules that run: the shipped ones, those of the user's folder, without those switched off."""
+    chosen = settings.rules
+    rules = load_rules(overrides=chosen.parameters)
+    if chosen.folder is not None:
+        rules += load_rules(chosen.folder, overrides=chosen.parameters)
+    return [rule for rule in rules if rule.id not in chosen.disabled and rule.header.status != "deprecated"]
+
+
+@contextmanager
+def opened_graph(settings: Settings, patience_s: float = _COMMAND_PATIENCE_S) -> Iterator[Graph]:
+    """The graph that the settings name, with its schema in place."""
+    password = settings.graph.password
+    with open_graph(
+        settings.graph.address,
+        user=settings.graph.user,
+        password=password.get_secret_value() if password else None,
+        patience_s=patience_s,
+    ) as graph:
+        schema.apply(graph)
+        yield graph
+
+
+@contextmanager
+def opened_worker(settings: Settings, options: RunOptions, telemetry: Telemetry) -> Iterator[Worker]:
+    """Everything that ``ringwatch run`` needs, opened; closed in reverse order at the end."""
+    with ExitStack() as stack:
+        group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
+        owner = uuid.uuid4().hex
+        codec = Codec(tokenizer_for(settings), options.mapping, options.time_format)
+        source = _source(settings, options, group, codec)
+        stack.callback(source.close)
+        graph = stack.enter_context(opened_graph(settings, _WORKER_PATIENCE_S))
+        checkpoints = Checkpoints(graph, group, owner)
+        metrics = telemetry.metrics
+        counts = Counts()
+        front: Front
+        forwarder: Forwarder
+        if options.stage == "assemble":
+            front = FindingsReader(graph, checkpoints)
+        else:
+            letters = stack.enter_context(_dead_letters(settings, options))
+            clock = EventClock(settings.stream.lateness_s * 1000)
+            clock.restore(RingStore(graph).ledger()["watermark"])
+            front = detector = Detector(
+                codec,
+                GraphWriter(graph, settings.writer()),
+                Runner(graph, rules_for(settings), _observer(metrics)),
+                checkpoints,
+                letters,
+                DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
+                clock,
+                metrics,
+            )
+            counts = detector.counts
+        if options.stage == "detect":
+            if not is_kafka(options.source):
+                raise ConfigurationError("--stage detect needs a Kafka source: findings go to a topic beside it")
+            address = findings_topic(parse_kafka(options.source))
+            ensure_topic(address, settings.kafka.properties(), 1)
+            forwarder = FindingsForwarder(graph, checkpoints, address, settings.kafka.properties())
+        else:
+            graph_id = RingStore(graph).ledger()["graph"]
+            publisher = _publisher(settings, options, group, owner, graph_id, source)
+            stack.callback(publisher.close)
+            forwarder = assembler = Assembler(
+                graph,
+                settings.graph.address,
+                checkpoints,
+                publisher,
+                RingSettings(expiry_ms=settings.rings.expiry_days * _DAY_MS),
+                metrics,
+            )
+        pipeline = Pipeline(
+            source,
+            front,
+            forwarder,
+            checkpoints,
+            batch_size=settings.stream.batch_size,
+            batch_ms=settings.stream.batch_ms,
+            heart=telemetry.health,
+            metrics=metrics,
+            housekeep=_Housekeeping(graph, settings, metrics),
+        )
+        yield Worker(pipeline, graph, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
+
+
+class _Housekeeping:
+    """Small chores between batches: retention by event time, and how many rings there are."""
+
+    def __init__(self, graph: Graph, settings: Settings, metrics: Metrics) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._metrics = metrics
+        self._swept = 0
+
+    def __call__(self, watermark: int | None) -> None:
+        if watermark is None or watermark - self._swept < _HOUR_MS:
+            return
+        cutoff = watermark - self._settings.retention_days * _DAY_MS
+        caps = self._settings.writer().hub_caps
+        expired = expire(self._graph, cutoff, hub_caps=caps, max_batches=_RETENTION_BATCHES)
+        for kind in ("transactions", "relationships", "entities"):
+            self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
+        if expired.complete:
+            self._swept = watermark
+        self._metrics.rings.replace(RingStore(self._graph).count())
+
+
+def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -> Source:
+    if not is_kafka(options.source):
+        if options.stage == "assemble":
+            raise ConfigurationError("--stage assemble needs a Kafka source")
+        columns = set(options.mapping.values())
+        return (
+            SortedSource(options.source, codec, columns) if options.sort else FileSource(options.source, columns)
+        )
+    if options.sort:
+        raise ConfigurationError("--sort orders files; a topic is read as it comes")
+    address, client = parse_kafka(options.source), settings.kafka.properties()
+    if options.stage == "assemble":
+        address = findings_topic(address)
+        ensure_topic(address, client, 1)
+    return KafkaSource(address, client, group, until_end=options.until_end)
+
+
+def _publisher(
+    settings: Settings, options: RunOptions, group: str, owner: str, graph_id: str, source: Source
+) -> Publisher:
+    origin = f"ringwatch/{graph_id}"
+    if options.alerts == "-":
+        return StdoutPublisher()
+    if options.alerts is None or not is_kafka(options.alerts):
+        path = Path(options.alerts) if options.alerts else beside_the_graph(settings, "alerts.jsonl")
+        return FilePublisher(path, origin)
+    address, client = parse_kafka(options.alerts), settings.kafka.properties()
+    partition_count(address, client)
+    offsets = None
+    if isinstance(source, KafkaSource) and parse_kafka(options.source).bootstrap == address.bootstrap:
+        offsets = source.offsets
+    return KafkaPublisher(address, client, group, origin, owner, offsets)
+
+
+@contextmanager
+def _dead_letters(settings: Settings, options: RunOptions) -> Iterator[DeadLetterSink]:
+    address = options.dead_letters or str(beside_the_graph(settings, "dead-letters.jsonl"))
+    sink = open_sink(address, settings.kafka.properties())
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+def _observer(metrics: Metrics) -> Callable[[str, float, int, int | None], None]:
+    def observe(rule: str, seconds: float, anchors: int, findings: int | None) -> None:
+        labels = {"rule": rule}
+        metrics.rule_seconds.record(seconds, labels)
+        metrics.rule_anchors.add(anchors, labels)
+        if findings is None:
+            metrics.rule_failures.add(1, labels)
+        else:
+            metrics.rule_findings.add(findings, labels)
+
+    return observe

@@ -1,0 +1,177 @@
+"""The stage that owns rings: findings in; rings, outbox and checkpoint in one graph transaction; then alerts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from graph.checkpoints import Checkpoints
+from graph.driver import Graph, Tx
+from graph.events import Entity
+from streaming.alerts import AlertFactory, EntityFacts
+from streaming.detector import BatchMark, Detection
+from streaming.metrics import Metrics
+from streaming.publishers import Publisher
+from streaming.ring_store import Letter, RingStore, StaleBookError
+from streaming.rings import RingBook, RingSettings, Update, mint_ring_id
+
+log = logging.getLogger(__name__)
+
+
+class Assembler:
+    """Assembles rings, and publishes their alerts.
+
+    Alerts are numbered in lanes, one for each partition, so that whoever takes over a partition can tell from the
+    outbox and the publisher what its former owner still had to publish.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        graph_address: str,
+        checkpoints: Checkpoints,
+        publisher: Publisher,
+        settings: RingSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._graph = graph
+        self._checkpoints = checkpoints
+        self._publisher = publisher
+        self._settings = settings
+        self._metrics = metrics
+        self._store = RingStore(graph)
+        self._alerts = AlertFactory(self._store.ledger()["graph"], graph_address)
+        self._numbers: dict[str, int] = {}
+        self.alerts = 0
+        self._load()
+
+    def take_over(self, partition: str) -> None:
+        """Publish what a crash left between the graph's commit and the publisher's."""
+        self._numbers[partition] = self._store.last_number(partition)
+        letters = self._store.outbox(partition)
+        if letters:
+            published = self._publisher.published(partition)
+            left = [letter for letter in letters if letter.number > published]
+            self._publisher.publish(left, {})
+            log.info("outbox_recovered", extra={"lane": partition, "published": len(left)})
+
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+        """Let a detection change rings, once and for all, and publish what is due."""
+        self._settle(detection, ends, lane=min(ends))
+
+    def finish(self) -> None:
+        """Announce what was folded: the stream has ended."""
+        if self._numbers:
+            self._settle(None, {}, lane=min(self._numbers))
+
+    def close(self) -> None:
+        """Forget the outbox, which is published."""
+        for lane, number in self._numbers.items():
+            self._graph.write(partial(self._store.clear_outbox, lane=lane, published=number))
+
+    def _load(self) -> None:
+        ledger = self._store.ledger()
+        self._version: int = ledger["version"]
+        self._watermark: int | None = ledger["watermark"]
+        self._book = RingBook(self._settings, self._store.live())
+        self._stale = False
+
+    def _settle(self, detection: Detection | None, ends: Mapping[str, int], lane: str) -> None:
+        started = time.perf_counter()
+        while True:
+            if self._stale:
+                self._load()
+            self._stale = True  # until the graph has what memory has
+            try:
+                updates, letters = self._change(detection, ends, lane)
+                break
+            except StaleBookError:
+                continue
+        self._stale = False
+        assembled = time.perf_counter()
+        self._publisher.publish(letters, ends)
+        self.alerts += len(letters)
+        self._metrics.batch_seconds.record(assembled - started, {"phase": "assemble"})
+        self._metrics.batch_seconds.record(time.perf_counter() - assembled, {"phase": "publish"})
+        for update in updates:
+            for typology in update.ring.typologies if update.changes else ():
+                self._metrics.alerts.add(1, {"typology": typology})
+
+    def _change(
+        self, detection: Detection | None, ends: Mapping[str, int], lane: str
+    ) -> tuple[list[Update], list[Letter]]:
+        if detection is None:
+            self._book.flush()
+        else:
+            self._take(detection)
+        updates = self._book.updates()
+        letters = self._letters(updates, lane)
+        mark = BatchMark(self._checkpoints, "assembled", ends)
+
+        def work(tx: Tx) -> int:
+            if ends and mark.reached(tx):
+                return self._version + bool(updates)
+            version = self._version
+            if updates:
+                version = self._store.save(tx, updates, letters, version=version, watermark=self._watermark)
+            if letters:
+                self._store.clear_outbox(tx, lane, self._numbers[lane])
+            mark.advance(tx)
+            return version
+
+        if updates or ends:
+            self._version = self._graph.write(work)
+            mark.committed()
+        if letters:
+            self._numbers[lane] = letters[-1].number
+        return updates, letters
+
+    def _take(self, detection: Detection) -> None:
+        evidence = {key for finding in detection.findings for key in finding.evidence}
+        self._revive(detection)
+        if unknown := evidence - self._book.facts.keys():
+            self._book.facts.update(self._store.facts(unknown))
+        events = [(finding.time, 1, index) for index, finding in enumerate(detection.findings)]
+        events += [(since, 0, index) for index, (_, since) in enumerate(detection.hubs)]
+        for _, is_finding, index in sorted(events):
+            if is_finding:
+                self._book.take(detection.findings[index])
+            else:
+                self._book.withdraw(detection.hubs[index][0])
+        if detection.watermark is not None and detection.watermark > (self._watermark or 0):
+            self._watermark = detection.watermark
+            self._book.expire(detection.watermark)
+
+    def _revive(self, detection: Detection) -> None:
+        """Take up stored rings that a replayed finding would give birth to once more."""
+        minted = {mint_ring_id(finding) for finding in detection.findings}
+        unknown = {ring_id for ring_id in minted if ring_id not in self._book}
+        for ring in self._store.by_ids(unknown).values() if unknown else ():
+            if ring.id not in self._book and ring.status == "expired":
+                ring.status = "open"
+                self._book.add(ring)
+
+    def _letters(self, updates: Iterable[Update], lane: str) -> list[Letter]:
+        due = [update for update in updates if update.changes]
+        facts = self._entity_facts({entity for update in due for entity in update.ring.cores()})
+        return [
+            self._alerts.alert(update, facts, lane, number)
+            for number, update in enumerate(due, start=self._numbers[lane] + 1)
+        ]
+
+    def _entity_facts(self, entities: set[Entity]) -> dict[Entity, EntityFacts]:
+        by_label: dict[str, list[str]] = defaultdict(list)
+        for label, entity_id in sorted(entities):
+            by_label[label].append(entity_id)
+        return {
+            Entity(label, row["id"]): EntityFacts(row["degree"], row["is_hub"])
+            for label, ids in by_label.items()
+            for row in self._graph.read(
+                f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) "
+                "RETURN n.id AS id, n.degree AS degree, n.is_hub AS is_hub",
+                ids=ids,
+            )
+        }

@@ -1,0 +1,152 @@
+"""A micro-batch from bytes to findings: decode, write, run the rules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from graph.checkpoints import Checkpoints, Stage
+from graph.driver import Tx
+from graph.errors import BadEvent
+from graph.events import Entity, Transaction
+from graph.writer import GraphWriter, Written
+from queries.runner import Runner, Touches
+from queries.spec import Finding
+from streaming.codec import Codec
+from streaming.dead_letters import DeadLetter, DeadLetterLimit, DeadLetterSink
+from streaming.event_time import EventClock
+from streaming.metrics import Metrics
+from streaming.records import Batch, Record
+
+
+class Detection(msgspec.Struct, frozen=True):
+    """What a batch showed: findings, the entities that have become hubs and when (ms), and the watermark."""
+
+    findings: list[Finding]
+    hubs: list[tuple[Entity, int]]
+    watermark: int | None
+
+
+class Counts(msgspec.Struct):
+    """What a run has seen so far."""
+
+    read: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    dead_lettered: int = 0
+    late: int = 0
+
+
+class BatchMark:
+    """One batch's checkpoint, as a part of the transaction that it belongs to."""
+
+    def __init__(self, checkpoints: Checkpoints, stage: Stage, ends: Mapping[str, int]) -> None:
+        self._checkpoints = checkpoints
+        self._stage: Stage = stage
+        self._ends = ends
+
+    def reached(self, tx: Tx) -> bool:
+        """Whether the transaction has been committed before."""
+        return self._checkpoints.reached(tx, self._stage, self._ends)
+
+    def advance(self, tx: Tx) -> None:
+        """Set the mark."""
+        self._checkpoints.advance(tx, self._stage, self._ends)
+
+    def committed(self) -> None:
+        """Remember that it is set."""
+        self._checkpoints.committed(self._stage, self._ends)
+
+
+class Detector:
+    """Turns batches of records into detections; bad events go to the dead letters, good ones into the graph."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        writer: GraphWriter,
+        runner: Runner,
+        checkpoints: Checkpoints,
+        dead_letters: DeadLetterSink,
+        limit: DeadLetterLimit,
+        clock: EventClock,
+        metrics: Metrics,
+    ) -> None:
+        self._codec = codec
+        self._writer = writer
+        self._runner = runner
+        self._checkpoints = checkpoints
+        self._dead_letters = dead_letters
+        self._limit = limit
+        self._clock = clock
+        self._metrics = metrics
+        self.counts = Counts()
+        self._written: tuple[Batch, Written] | None = None
+        self._unknown_fields = 0
+
+    def detect(self, batch: Batch) -> Detection:
+        """Process one batch; after a failure the same batch may be given again.
+
+        Raises:
+            Unavailable: the graph or the dead-letter sink is away for now.
+            Fenced: another worker has taken over one of the batch's partitions.
+            ServiceError: something refuses for good, or too many events are bad.
+        """
+        started = time.perf_counter()
+        origins: dict[str, Record] = {}
+        transactions: list[Transaction] = []
+        bad: list[tuple[Record, BadEvent]] = []
+        for record in batch.records:
+            try:
+                transaction = self._codec.decode(record.value)
+            except BadEvent as error:
+                bad.append((record, error))
+                continue
+            transactions.append(transaction)
+            origins[transaction.digest + transaction.transaction_id] = record
+        written = self._write(batch, transactions)
+        bad += [(origins[t.digest + t.transaction_id], error) for t, error in written.refused]
+        late = sum(
+            self._clock.observe(origins[t.digest + t.transaction_id].partition, t.event_time)
+            for t in written.accepted
+        )
+        for record, reason in bad:
+            self._dead_letters.write(DeadLetter.of(record, reason))
+        self._dead_letters.flush()
+        wrote = time.perf_counter()
+        findings = self._runner.run(Touches.of(written))
+        self._count(batch, written, bad, late)
+        self._limit.observe(len(batch.records), [error.reason for _, error in bad])
+        self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})
+        self._metrics.batch_seconds.record(time.perf_counter() - wrote, {"phase": "rules"})
+        hubs = [(entity, written.entities[entity].hub_since) for entity in written.new_hubs]
+        return Detection(findings, hubs, self._clock.advance())
+
+    def _write(self, batch: Batch, transactions: list[Transaction]) -> Written:
+        if self._written is not None and self._written[0] is batch:
+            return self._written[1]  # the graph went away after it was written
+        mark = BatchMark(self._checkpoints, "written", batch.ends)
+        written = self._writer.write(transactions, mark)
+        mark.committed()
+        self._written = (batch, written)
+        return written
+
+    def _count(self, batch: Batch, written: Written, bad: list[tuple[Record, BadEvent]], late: int) -> None:
+        counts, metrics = self.counts, self._metrics
+        counts.read += len(batch.records)
+        counts.accepted += len(written.accepted)
+        counts.duplicates += len(written.duplicates)
+        counts.dead_lettered += len(bad)
+        counts.late += late
+        metrics.records.add(len(batch.records))
+        metrics.accepted.add(len(written.accepted))
+        metrics.duplicates.add(len(written.duplicates))
+        metrics.late_events.add(late)
+        unknown = self._codec.unknown_fields.total()
+        metrics.unknown_fields.add(unknown - self._unknown_fields)
+        self._unknown_fields = unknown
+        for _, error in bad:
+            metrics.dead_letters.add(1, {"reason": error.reason})
+        metrics.watermark_seconds.replace({p: t / 1000 for p, t in self._clock.reached().items()})

@@ -1,0 +1,105 @@
+"""The findings topic, between detect workers and the one worker that owns rings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import confluent_kafka as kafka
+import msgspec
+
+from graph.checkpoints import Checkpoints
+from graph.driver import Graph, Tx
+from graph.errors import Unavailable
+from streaming.addresses import KafkaAddress
+from streaming.detector import BatchMark, Detection
+from streaming.records import Batch
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Detection)
+_CALL_TIMEOUT_S = 20.0
+
+
+def findings_topic(transactions: KafkaAddress) -> KafkaAddress:
+    """Where the detect workers of a transactions topic send what they find."""
+    suffix = ".findings"
+    topic = transactions.topic if transactions.topic.endswith(suffix) else transactions.topic + suffix
+    return KafkaAddress(transactions.bootstrap, topic)
+
+
+class FindingsForwarder:
+    """Sends detections on. After a crash a batch may be sent twice, which changes no ring."""
+
+    def __init__(
+        self, graph: Graph, checkpoints: Checkpoints, address: KafkaAddress, client: Mapping[str, str]
+    ) -> None:
+        self._graph = graph
+        self._checkpoints = checkpoints
+        self._topic = address.topic
+        self._producer = kafka.Producer(
+            {
+                **client,
+                "bootstrap.servers": address.bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 0,
+            }
+        )
+
+    def take_over(self, partition: str) -> None:
+        """Nothing waits: a batch that was not sent is evaluated again."""
+
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+        """Send one message per finding (a message is bounded, a batch's findings are not), then set the mark."""
+        failures: list[str] = []
+
+        def delivered(error: kafka.KafkaError | None, _: kafka.Message) -> None:
+            if error is not None:
+                failures.append(error.str())
+
+        parts = [Detection([finding], [], detection.watermark) for finding in detection.findings]
+        if detection.hubs or not parts:
+            parts.append(Detection([], detection.hubs, detection.watermark))
+        for part in parts:
+            self._producer.produce(self._topic, _encoder.encode(part), partition=0, on_delivery=delivered)
+            self._producer.poll(0)
+        if self._producer.flush(_CALL_TIMEOUT_S) or failures:
+            raise Unavailable(f"findings cannot be sent now: {failures[0] if failures else 'no answer'}")
+        mark = BatchMark(self._checkpoints, "assembled", ends)
+
+        def work(tx: Tx) -> None:
+            if not mark.reached(tx):
+                mark.advance(tx)
+
+        self._graph.write(work)
+        mark.committed()
+
+    def finish(self) -> None:
+        """Nothing was held back."""
+
+    def close(self) -> None:
+        """Everything was sent and answered already."""
+
+
+class FindingsReader:
+    """The assemble stage's front: records of the findings topic as one detection per batch."""
+
+    def __init__(self, graph: Graph, checkpoints: Checkpoints) -> None:
+        self._graph = graph
+        self._checkpoints = checkpoints
+
+    def detect(self, batch: Batch) -> Detection:
+        """Decode a batch and mark it as seen."""
+        parts = [_decoder.decode(record.value) for record in batch.records]
+        mark = BatchMark(self._checkpoints, "written", batch.ends)
+
+        def work(tx: Tx) -> None:
+            if not mark.reached(tx):
+                mark.advance(tx)
+
+        self._graph.write(work)
+        mark.committed()
+        watermarks = [part.watermark for part in parts if part.watermark is not None]
+        return Detection(
+            [finding for part in parts for finding in part.findings],
+            [hub for part in parts for hub in part.hubs],
+            max(watermarks, default=None),
+        )

@@ -1,0 +1,60 @@
+"""One spelling for each identifier, so that equal things meet in one node of the graph.
+
+An identifier that does not have the expected form is kept as it is: a sender's opaque ids are ids too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+
+import phonenumbers
+
+from graph.errors import BadEvent
+
+
+def normalise_text(text: str) -> str | None:
+    """Trimmed, every run of white space one space, composed (NFC); None if nothing is left.
+
+    Raises:
+        BadEvent: it holds control characters or lone surrogates.
+    """
+    text = " ".join(text.split())
+    if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise BadEvent("bad_value", "holds control characters")
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text or None
+
+
+def normalise_email(text: str) -> str:
+    """Without spaces, in lower case; dots and tags stay, since only the provider knows what they mean."""
+    return text.replace(" ", "").lower()
+
+
+def normalise_phone(text: str) -> str:
+    """``+`` and digits (E.164) for a number with its country code, otherwise the digits as they are.
+
+    No country is guessed: a national number equals only the same national number.
+    """
+    number = re.sub(r"^\s*00(?=\s*[1-9])", "+", text)
+    if number.lstrip().startswith("+"):
+        try:
+            parsed = phonenumbers.parse(number)
+        except phonenumbers.NumberParseException:
+            pass
+        else:
+            return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    return "".join(str(int(digit)) for digit in text if digit.isdecimal()) or text
+
+
+def normalise_ip(text: str) -> str:
+    """The shortest form of an IPv4 or IPv6 address, IPv4 where IPv6 only wraps it; anything else as it is."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)

@@ -1,0 +1,169 @@
+"""The loop: read a batch, detect, forward; and what happens when something is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+from graph.checkpoints import Checkpoints
+from graph.errors import Fenced, Unavailable
+from streaming.detector import Detection
+from streaming.metrics import Metrics
+from streaming.records import Batch, Source
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Front(Protocol):
+    """What turns a batch into a detection."""
+
+    def detect(self, batch: Batch) -> Detection:
+        """Process a batch; after ``Unavailable`` the same batch is given again."""
+
+
+class Forwarder(Protocol):
+    """What becomes of a detection: rings are assembled, or it is sent to the stage that does that."""
+
+    def take_over(self, partition: str) -> None:
+        """Finish what the partition's former owner left unfinished."""
+
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+        """Deal with a detection for good; after ``Unavailable`` the same one is given again."""
+
+    def finish(self) -> None:
+        """The stream has ended: let go of what was held back."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Heart(Protocol):
+    """Who is told that the loop lives."""
+
+    def beat(self) -> None:
+        """The loop came round."""
+
+    def wait(self, reason: str) -> None:
+        """The loop waits for something that is away."""
+
+
+class Pipeline:
+    """Runs one source through a front and a forwarder until it ends or is stopped.
+
+    One batch is in flight at a time. Between batches ``housekeep`` may do small chores, given the watermark.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        front: Front,
+        forwarder: Forwarder,
+        checkpoints: Checkpoints,
+        *,
+        batch_size: int,
+        batch_ms: int,
+        heart: Heart,
+        metrics: Metrics,
+        housekeep: Callable[[int | None], None] = lambda _: None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._source = source
+        self._front = front
+        self._forwarder = forwarder
+        self._checkpoints = checkpoints
+        self._batch_size = batch_size
+        self._batch_s = batch_ms / 1000
+        self._heart = heart
+        self._metrics = metrics
+        self._housekeep = housekeep
+        self._progress = progress
+        self._cut_short: dict[str, tuple[int, int]] = {}
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Finish the batch in flight and return from :meth:`run`; may be called from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Run until the source is exhausted or :meth:`stop` is called.
+
+        Raises:
+            Fenced: a file is being read by another worker too.
+            ServiceError: something refuses for good; everything before it is committed.
+        """
+        self._steadily(lambda: self._source.open(self._take_over))
+        while not self._stop.is_set():
+            batch = self._next()
+            if batch is not None:
+                self._process(batch)
+            elif self._source.exhausted():
+                self._steadily(self._forwarder.finish)
+                break
+            self._heart.beat()
+        self._steadily(self._forwarder.close)
+
+    def _take_over(self, partitions: list[str]) -> dict[str, int]:
+        """Claim partitions, finish what their former owners left, and say where to begin reading."""
+        # Called from within the source, which cannot be asked to idle then.
+        return self._steadily(lambda: self._claim(partitions), idle=time.sleep)
+
+    def _claim(self, partitions: list[str]) -> dict[str, int]:
+        starts: dict[str, int] = {}
+        for partition, marks in self._checkpoints.claim(partitions).items():
+            starts[partition] = marks.assembled or 0
+            self._cut_short.pop(partition, None)
+            if (marks.written or 0) > (marks.assembled or 0):
+                self._cut_short[partition] = (marks.assembled or 0, marks.written or 0)
+            self._forwarder.take_over(partition)
+        return starts
+
+    def _next(self) -> Batch | None:
+        owned = set(self._source.assigned())
+        again = {p: span for p, span in self._cut_short.items() if p in owned}
+        if again:
+            log.info("batch_again", extra={"partitions": sorted(again)})
+            records = self._source.read_range(again)
+            self._cut_short = {}
+            self._metrics.replayed_batches.add(1)
+            return Batch(records, {partition: end for partition, (_, end) in again.items()})
+        records = self._source.read(self._batch_size, self._batch_s)
+        return Batch(records, {r.partition: r.offset + 1 for r in records}) if records else None
+
+    def _process(self, batch: Batch) -> None:
+        try:
+            detection = self._steadily(lambda: self._front.detect(batch))
+            self._steadily(lambda: self._forwarder.forward(detection, batch.ends))
+        except Fenced as error:
+            log.warning("batch_given_up", extra={"partitions": sorted(batch.ends), "why": str(error)})
+            self._source.rejoin(error)
+            return
+        except _StoppedError:
+            return
+        self._source.commit(batch.ends)
+        self._metrics.lag.replace(self._source.lag())
+        self._steadily(lambda: self._housekeep(detection.watermark))
+        self._progress()
+
+    def _steadily(self, call: Callable[[], T], idle: Callable[[float], None] | None = None) -> T:
+        """Make a call, again and again while something is away: an outage is not bad data."""
+        waits = 0
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                waits += 1
+                self._heart.wait(str(error))
+                if waits in (1, 5) or waits % 60 == 0:
+                    log.warning("waiting", extra={"for": str(error)})
+                if self._stop.is_set():
+                    raise _StoppedError from error
+                (idle or self._source.idle)(1.0)
+
+
+class _StoppedError(Unavailable):
+    """The worker was told to stop while it waited; what is unfinished will be done by the next one."""
