@@ -7,8 +7,12 @@ import sys
 import typer
 
 from graph.errors import ConfigurationError, RingwatchError
-from ringwatch.commands import rings
+from ringwatch.commands import dead_letters, rings, rules
+from ringwatch.commands.demo import demo
+from ringwatch.commands.doctor import doctor
+from ringwatch.commands.produce import produce
 from ringwatch.commands.run import run
+from ringwatch.commands.simulate import simulate
 
 app = typer.Typer(
     name="ringwatch",
@@ -17,8 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(demo)
 app.command()(run)
+app.command()(produce)
+app.command()(simulate)
+app.command()(doctor)
+app.add_typer(rules.app, name="rules")
 app.add_typer(rings.app, name="rings")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:

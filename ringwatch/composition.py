@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from streaming.metrics import Metrics
 from streaming.pipeline import Forwarder, Front, Pipeline
 from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, StdoutPublisher
 from streaming.records import Source
-from streaming.ring_store import RingStore
+from streaming.ring_store import Letter, RingStore
 from streaming.rings import RingSettings
 from streaming.sources.files import FileSource
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
@@ -91,36 +91,66 @@ def tokenizer_for(settings: Settings) -> CardTokenizer:
 
 
 def rules_for(settings: Settings) -> list[Rule]:
-    """The rules that run: the shipped ones, those of the user's folder, without those switched off."""
+    """The rules that run: the shipped ones and those of the user's folder, without those switched off.
+
+    Raises:
+        ConfigurationError: the settings name a rule or a parameter that does not exist.
+    """
     chosen = settings.rules
-    rules = load_rules(overrides=chosen.parameters)
+    rules = {rule.id: rule for rule in load_rules()}
     if chosen.folder is not None:
-        rules += load_rules(chosen.folder, overrides=chosen.parameters)
-    return [rule for rule in rules if rule.id not in chosen.disabled and rule.header.status != "deprecated"]
+        rules |= {rule.id: rule for rule in load_rules(chosen.folder)}
+    if unknown := (chosen.parameters.keys() | chosen.disabled) - rules.keys():
+        raise ConfigurationError(f"the settings name rules that do not exist: {', '.join(sorted(unknown))}")
+    try:
+        rules |= {rule_id: rules[rule_id].with_parameters(v) for rule_id, v in chosen.parameters.items()}
+    except ValueError as error:
+        raise ConfigurationError(f"settings: {error}") from error
+    return [
+        rule for rule in rules.values() if rule.id not in chosen.disabled and rule.header.status != "deprecated"
+    ]
 
 
 @contextmanager
 def opened_graph(settings: Settings, patience_s: float = _COMMAND_PATIENCE_S) -> Iterator[Graph]:
     """The graph that the settings name, with its schema in place."""
-    password = settings.graph.password
-    with open_graph(
-        settings.graph.address,
-        user=settings.graph.user,
-        password=password.get_secret_value() if password else None,
-        patience_s=patience_s,
-    ) as graph:
+    with connected_graph(settings, patience_s) as graph:
         schema.apply(graph)
         yield graph
 
 
 @contextmanager
-def opened_worker(settings: Settings, options: RunOptions, telemetry: Telemetry) -> Iterator[Worker]:
-    """Everything that ``ringwatch run`` needs, opened; closed in reverse order at the end."""
+def connected_graph(settings: Settings, patience_s: float = _COMMAND_PATIENCE_S) -> Iterator[Graph]:
+    """The graph that the settings name, as it is."""
+    password = settings.graph.password
+    with open_graph(
+        settings.graph.address,
+        user=settings.graph.user,
+        password=password.get_secret_value() if password else None,
+        database=settings.graph.database,
+        patience_s=patience_s,
+    ) as graph:
+        yield graph
+
+
+@contextmanager
+def opened_worker(
+    settings: Settings,
+    options: RunOptions,
+    telemetry: Telemetry,
+    source: Source | None = None,
+    announce: Callable[[Sequence[Letter]], None] = lambda _: None,
+) -> Iterator[Worker]:
+    """Everything that ``ringwatch run`` needs, opened; closed in reverse order at the end.
+
+    A ``source`` that is given takes the place of the one that the options name; ``announce`` is told of every
+    alert that got out.
+    """
     with ExitStack() as stack:
         group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
         owner = uuid.uuid4().hex
         codec = Codec(tokenizer_for(settings), options.mapping, options.time_format)
-        source = _source(settings, options, group, codec)
+        source = source or _source(settings, options, group, codec)
         stack.callback(source.close)
         graph = stack.enter_context(opened_graph(settings, _WORKER_PATIENCE_S))
         checkpoints = Checkpoints(graph, group, owner)
@@ -162,6 +192,7 @@ def opened_worker(settings: Settings, options: RunOptions, telemetry: Telemetry)
                 publisher,
                 RingSettings(expiry_ms=settings.rings.expiry_days * _DAY_MS),
                 metrics,
+                announce,
             )
         pipeline = Pipeline(
             source,

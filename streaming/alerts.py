@@ -166,7 +166,7 @@ def reasons(ring: Ring) -> list[str]:
     said = []
     for rule, typology in sorted(ring.typologies.items()):
         measures = "; ".join(
-            f"{measure.value:g} {measure.means}"
+            f"{measure.means}: {measure.value:g}"
             + (f" (threshold {measure.threshold:g})" if measure.threshold is not None else "")
             for measure in typology.measures
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from graph.checkpoints import Checkpoints
@@ -25,7 +25,7 @@ class Assembler:
     """Assembles rings, and publishes their alerts.
 
     Alerts are numbered in lanes, one for each partition, so that whoever takes over a partition can tell from the
-    outbox and the publisher what its former owner still had to publish.
+    outbox and the publisher what its former owner still had to publish. ``announce`` is told what got out.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class Assembler:
         publisher: Publisher,
         settings: RingSettings,
         metrics: Metrics,
+        announce: Callable[[Sequence[Letter]], None] = lambda _: None,
     ) -> None:
+        self._announce = announce
         self._graph = graph
         self._checkpoints = checkpoints
         self._publisher = publisher
@@ -94,6 +96,7 @@ class Assembler:
         assembled = time.perf_counter()
         self._publisher.publish(letters, ends)
         self.alerts += len(letters)
+        self._announce(letters)
         self._metrics.batch_seconds.record(assembled - started, {"phase": "assemble"})
         self._metrics.batch_seconds.record(time.perf_counter() - assembled, {"phase": "publish"})
         for update in updates:

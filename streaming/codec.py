@@ -107,6 +107,7 @@ class Codec:
         }
         renamed = mapping or {}
         self._reading = (sorted(renamed.items()), time_format)
+        self._readers = readers
         self._plan = [(name, renamed.get(name, name), *readers[name]) for name in FIELDS]
         self._known = frozenset(theirs for _, theirs, _, _ in self._plan)
 
@@ -114,6 +115,19 @@ class Codec:
     def fingerprint(self) -> str:
         """A short hash of what decides how an event is read: the renaming and the format of times."""
         return hashlib.blake2b(repr(self._reading).encode(), digest_size=8).hexdigest()
+
+    def identify(self, label: str, value: str) -> str:
+        """The id under which the graph knows an entity that the wire calls ``value``.
+
+        Raises:
+            BadEvent: no entity of this label can be called that.
+        """
+        name = "shipping_address" if label == "Address" else label.lower()
+        read, _ = self._readers[name]
+        entity_id = read(value)
+        if entity_id is None:
+            raise BadEvent("missing_field", "is empty")
+        return entity_id.token if label == "Card" else str(entity_id)
 
     def decode(self, value: bytes | Mapping[str, Any] | Transaction | BadEvent | None) -> Transaction:
         """The transaction in a record's value, whatever the source has made of it.

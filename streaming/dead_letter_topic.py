@@ -8,7 +8,7 @@ import confluent_kafka as kafka
 
 from graph.errors import Unavailable
 from streaming.addresses import KafkaAddress
-from streaming.dead_letters import DeadLetter, parse_letter
+from streaming.dead_letters import PENDING_LETTERS, DeadLetter, parse_letter
 from streaming.records import Position, Record
 from streaming.sources.kafka import partition_count
 
@@ -41,6 +41,8 @@ class TopicSink:
     def write(self, letter: DeadLetter) -> None:
         """Take a letter; the next flush sends it."""
         self._pending[letter.position] = letter.encode()
+        if len(self._pending) >= PENDING_LETTERS:
+            self.flush()
 
     def flush(self) -> None:
         """Send, and wait for the acknowledgements; what gets none is sent again by the next flush."""

@@ -25,7 +25,8 @@ from streaming.codec import encode, now_ms
 from streaming.records import Position, Record
 from streaming.secret_fields import mentions_secret
 
-LONGEST_EVENT_CHARACTERS = 8192
+LONGEST_EVENT_BYTES = 8192
+PENDING_LETTERS = 1000  # written before anybody flushes, so that a flood of bad events fits in memory
 _REMEMBERED = 100_000  # positions; far more than one batch, which is all that is ever written again
 
 
@@ -68,7 +69,7 @@ def kept_bytes(record: Record, error: BadEvent) -> bytes | None:
     raw = _bytes_of(record)
     if raw is None or error.secret or mentions_secret(raw):
         return None
-    return mask(raw)[:LONGEST_EVENT_CHARACTERS]
+    return mask(raw)[:LONGEST_EVENT_BYTES]
 
 
 def _bytes_of(record: Record) -> bytes | None:
@@ -215,6 +216,8 @@ class FileSink:
         """Take a letter."""
         if letter.position not in self._written:
             self._pending[letter.position] = letter.encode() + b"\n"
+        if len(self._pending) >= PENDING_LETTERS:
+            self.flush()
 
     def flush(self) -> None:
         """Append and sync; a full disk leaves the file as it was."""

@@ -53,7 +53,7 @@ class Instants:
         elif isinstance(value, datetime):
             time_ms = _since_epoch(value)
         else:
-            time_ms = _read_epoch(value)
+            time_ms = _from_epoch(read_number(value))
         if time_ms is not None and time_ms > self._now() + _DAY_MS:
             raise BadEvent("implausible_time", "is more than a day from now")
         return time_ms
@@ -64,11 +64,12 @@ class Instants:
                 return _since_epoch(datetime.strptime(text, self._time_format))  # noqa: DTZ007
             if text[4:5] == "-":
                 return _since_epoch(datetime.fromisoformat(text.upper()))
-            return _read_epoch(text)
+            number = read_number(text)
         except ValueError:
             raise BadEvent("bad_time", "has not the expected format") from None
         except BadEvent:
             raise BadEvent("bad_time", "is neither RFC 3339 nor an epoch") from None
+        return _from_epoch(number)
 
 
 def _since_epoch(moment: datetime) -> int:
@@ -78,8 +79,7 @@ def _since_epoch(moment: datetime) -> int:
     return since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
-def _read_epoch(value: Any) -> int | None:
-    number: Decimal | None = read_number(value)
+def _from_epoch(number: Decimal | None) -> int | None:
     if number is None or number.is_nan():
         return None
     if not -_ABSURD < number < _ABSURD:

@@ -64,7 +64,6 @@ class Metrics:
 
     # What a batch costs; the phases are write, rules, assemble and publish.
     batch_seconds: Annotated[Histogram, About("Time that a batch takes, by phase.", ("phase",))]
-    graph_retries: Annotated[Counter, About("Calls to the graph tried again after a transient failure.")]
     retention_deletions: Annotated[
         Counter, About("Nodes and relationships deleted because they expired, by kind.", ("kind",))
     ]
@@ -72,7 +71,6 @@ class Metrics:
     # What the rules do.
     rule_seconds: Annotated[Histogram, About("Time that one rule takes on one batch.", ("rule",))]
     rule_anchors: Annotated[Counter, About("Anchors that a rule was run on.", ("rule",))]
-    rule_anchors_gated: Annotated[Counter, About("Anchors that a gate kept out of a rule's query.", ("rule",))]
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
     rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from graph.errors import ConfigurationError, RingwatchError
+from graph.errors import BadEvent, ConfigurationError, RingwatchError
 from graph.events import Entity
 from graph.schema import ENTITY_LABELS
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.composition import opened_graph, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.alerts import reasons, rfc3339
-from streaming.identifiers import normalise_ip
+from streaming.codec import Codec
 from streaming.money import to_major
 from streaming.ring_store import RingStore
 from streaming.rings import Ring
@@ -76,16 +77,10 @@ def parse_member(text: str, settings: Settings) -> Entity:
     label = _KINDS.get(kind.lower())
     if label is None or not value:
         raise ConfigurationError(f"--member wants kind:value with a kind out of {', '.join(_KINDS)}, not {text!r}")
-    match label:
-        case "Card":
-            value = tokenizer_for(settings).card(value).token
-        case "Email":
-            value = tokenizer_for(settings).email(value)
-        case "Phone":
-            value = tokenizer_for(settings).phone(value)
-        case "IP":
-            value = normalise_ip(value)
-    return Entity(label, value)
+    try:
+        return Entity(label, Codec(tokenizer_for(settings)).identify(label, value))
+    except BadEvent as error:
+        raise ConfigurationError(f"--member: that is no {kind.lower()}: {error}") from error
 
 
 def ring_record(ring: Ring) -> dict[str, Any]:
@@ -114,22 +109,24 @@ def ring_record(ring: Ring) -> dict[str, Any]:
 
 
 def ring_table(rings: list[Ring], title: str | None = None) -> Table:
-    """Rings as a table that a newcomer understands."""
+    """Rings as a table that a newcomer understands, on eighty columns too."""
     table = Table(title=title, show_lines=True)
-    for column in ("ring", "typology", "severity", "status", "members", "amount", "transactions", "why"):
-        table.add_column(column, overflow="fold")
+    table.add_column("ring, typology", no_wrap=True)
+    table.add_column("members, amount, evidence", overflow="fold", max_width=22)
+    table.add_column("why", overflow="fold")
     for ring in rings:
-        members: dict[str, int] = {}
-        for label, _ in sorted(ring.members):
-            members[label] = members.get(label, 0) + 1
+        members = Counter(label.lower() for label, _ in sorted(ring.members))
+        first, last = rfc3339(ring.first_seen)[:10], rfc3339(ring.last_seen)[:10]
         table.add_row(
-            ring.id,
-            ", ".join(sorted(ring.typologies)),
-            ring.severity,
-            ring.status,
-            "\n".join(f"{count} {label}" for label, count in members.items()),
-            "\n".join(f"{to_major(amount, currency)} {currency}" for currency, amount in ring.amounts().items()),
-            str(len(ring.evidence)),
-            "\n".join(reasons(ring)),
+            "\n".join((ring.id, *sorted(ring.typologies), f"{ring.severity}, {ring.status}")),
+            "\n".join(
+                (
+                    *(f"{count} {kind}" for kind, count in members.items()),
+                    *(f"{to_major(amount, currency)} {currency}" for currency, amount in ring.amounts().items()),
+                    f"{len(ring.evidence)} transactions",
+                    first if first == last else f"{first} …\n{last}",
+                )
+            ),
+            "\n".join(reasons(ring)).replace("; ", "\n"),
         )
     return table

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from graph.errors import ConfigurationError
 from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
+from ringwatch.commands.progress import shown_progress
+from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, Stage, Worker, opened_worker
-from ringwatch.settings import load
+from ringwatch.settings import Settings, load
 from ringwatch.telemetry import Telemetry
 from streaming.mapping import parse_mapping
+from streaming.records import Source
 from streaming.ring_store import RingStore
-
-_PLAIN_EVERY_S = 5.0
 
 
 def run(
@@ -66,69 +62,28 @@ def run(
         stage=chosen,
         until_end=until_end,
     )
-    with (
-        Telemetry.start(settings.telemetry.host, settings.telemetry.port) as telemetry,
-        opened_worker(settings, options, telemetry) as worker,
-        stopped_by_signals(worker),
-    ):
-        started = time.monotonic()
-        with shown_progress(worker):
-            worker.pipeline.run()
-        summary = summarise(worker, time.monotonic() - started)
+    summary = run_worker(settings, options)
     if report is not None:
         write_report(report, summary)
     print_summary(summary)
 
 
-@contextmanager
-def stopped_by_signals(worker: Worker) -> Iterator[None]:
-    """SIGTERM and SIGINT drain: the batch in flight is committed, then the run ends."""
-
-    def stop(*_: object) -> None:
-        worker.pipeline.stop()
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def run_worker(settings: Settings, options: RunOptions, source: Source | None = None) -> dict[str, Any]:
+    """Run a worker until its source ends or the process is asked to end; returns what it did."""
+    with (
+        Telemetry.start(settings.telemetry.host, settings.telemetry.port) as telemetry,
+        opened_worker(settings, options, telemetry, source) as worker,
+        on_termination(worker.pipeline.stop),
+    ):
+        started = time.monotonic()
+        with shown_progress(partial(_progress, worker)):
+            worker.pipeline.run()
+        return summarise(worker, time.monotonic() - started)
 
 
-@contextmanager
-def shown_progress(worker: Worker) -> Iterator[None]:
-    """A bar on a terminal, a plain line every few seconds elsewhere; both on standard error."""
-    console = Console(stderr=True)
-    done = threading.Event()
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task("starting", total=None)
-
-    def show() -> None:
-        last = time.monotonic()
-        while not done.wait(0.25):
-            counts = worker.counts
-            words = f"{counts.read:,} read, {counts.dead_lettered:,} dead letters, {worker.alerts():,} alerts"
-            bar.update(task, description=words)
-            if not console.is_terminal and time.monotonic() - last >= _PLAIN_EVERY_S:
-                last = time.monotonic()
-                print(words, file=sys.stderr, flush=True)  # noqa: T201 - plain lines are the point
-
-    with bar:
-        thread = threading.Thread(target=show, name="progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+def _progress(worker: Worker) -> str:
+    counts = worker.counts
+    return f"{counts.read:,} read, {counts.dead_lettered:,} dead letters, {worker.alerts():,} alerts"
 
 
 def summarise(worker: Worker, seconds: float) -> dict[str, Any]:

@@ -32,20 +32,45 @@ def partition_count(address: KafkaAddress, client: Mapping[str, str]) -> int:
         Unavailable: no broker answers.
         ConfigurationError: there is no such topic.
     """
+    topic = _metadata(address, client).topics.get(address.topic)
+    if topic is None or not topic.partitions:
+        raise ConfigurationError(f"there is no topic {address.topic!r} at {address.bootstrap}: create it first")
+    return len(topic.partitions)
+
+
+def broker_version(address: KafkaAddress, client: Mapping[str, str]) -> str:
+    """What the cluster says of itself; brokers do not tell their version, but their number and id."""
+    metadata = _metadata(address, client)
+    return f"cluster {metadata.cluster_id}, {len(metadata.brokers)} brokers"
+
+
+def group_lag(address: KafkaAddress, client: Mapping[str, str], group: str) -> int | None:
+    """Records between the group's committed offsets and the topic's end; ``None`` where it never committed."""
+    count = partition_count(address, client)
+    consumer = kafka.Consumer({**client, "bootstrap.servers": address.bootstrap, "group.id": group})
+    try:
+        wanted = [kafka.TopicPartition(address.topic, number) for number in range(count)]
+        committed = consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
+        if all(mark.offset < 0 for mark in committed):
+            return None
+        ends = [consumer.get_watermark_offsets(mark, timeout=_CALL_TIMEOUT_S) for mark in wanted]
+        return sum(high - max(mark.offset, low) for mark, (low, high) in zip(committed, ends, strict=True))
+    except kafka.KafkaException as error:
+        raise Unavailable(f"the broker does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _metadata(address: KafkaAddress, client: Mapping[str, str]) -> Any:
     reasons: list[str] = []
     settings: dict[str, Any] = {**client, "bootstrap.servers": address.bootstrap}
     settings["error_cb"] = lambda error: reasons.append(error.str())
-    admin = AdminClient(settings)
     try:
-        metadata = admin.list_topics(address.topic, timeout=_CALL_TIMEOUT_S)
+        return AdminClient(settings).list_topics(timeout=_CALL_TIMEOUT_S)
     except kafka.KafkaException as error:
         # librdkafka reports a refused password as a transport error; its reason comes by the callback.
         reason = reasons[-1] if reasons else error.args[0].str()
         raise Unavailable(f"no broker answers at {address.bootstrap}: {reason}") from error
-    topic = metadata.topics[address.topic]
-    if topic.error is not None or not topic.partitions:
-        raise ConfigurationError(f"there is no topic {address.topic!r} at {address.bootstrap}: create it first")
-    return len(topic.partitions)
 
 
 def ensure_topic(address: KafkaAddress, client: Mapping[str, str], partitions: int) -> None:
@@ -77,6 +102,7 @@ class KafkaSource:
         self._ends: dict[str, int] = {}
         self._consumer = kafka.Consumer(
             {
+                "session.timeout.ms": 10_000,
                 **client,
                 "bootstrap.servers": address.bootstrap,
                 "group.id": group,
@@ -86,7 +112,6 @@ class KafkaSource:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 10_000,
                 "error_cb": lambda error: log.warning("broker", extra={"reason": error.str()}),
             }
         )

@@ -1,0 +1,57 @@
+# Everything lives in .venv, which the first target that needs it makes; `make demo PYTHON=python3.12` makes it with
+# another interpreter.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11
+
+.PHONY: demo test check format bench chaos requirements
+
+# A simulated stream, the embedded engine, and the rings that were found.
+demo: .venv/core.stamp
+	$(BIN)/ringwatch demo
+
+# Every test; those with Kafka and Neo4j need Java and Maven.
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest
+
+# Style, types, architecture.
+check: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The figures in the README.
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.hot_path
+
+# Kills the worker, the broker and the graph, over and over, and compares with an undisturbed run.
+chaos: .venv/dev.stamp
+	$(BIN)/python -m tests.chaos
+
+# Pin again what setup.cfg asks for; needs uv.
+requirements:
+	$(COMPILE) setup.cfg --output-file requirements.txt
+	$(COMPILE) --extra dev setup.cfg --output-file requirements-dev.txt
+
+# Not .venv/bin/python: Debian without python3-venv leaves one behind that has no pip.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ringwatch needs Python 3.11 or later: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+
+.venv/core.stamp: requirements.txt setup.cfg pyproject.toml | .venv/bin/pip
+	@echo "Installing Ringwatch into .venv; this happens once and takes a minute or two."
+	$(PIP) install --requirement requirements.txt
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/core.stamp
+	@echo "Installing the development tools into .venv."
+	$(PIP) install --requirement requirements-dev.txt
+	@touch $@

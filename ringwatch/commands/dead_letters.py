@@ -1,0 +1,106 @@
+"""``ringwatch dead-letters``: what was set aside, and how it comes back once the cause is mended."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from graph.errors import ConfigurationError
+from ringwatch import logs
+from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, TimeFormat
+from ringwatch.commands.run import print_summary, run_worker
+from ringwatch.composition import RunOptions, beside_the_graph
+from ringwatch.settings import Settings, load
+from streaming.addresses import KafkaAddress
+from streaming.dead_letter_topic import TopicPlaces
+from streaming.dead_letters import DeadLetter, list_letters
+from streaming.mapping import parse_mapping
+from streaming.records import Position, Record
+from streaming.replay import Originals, read_originals
+from streaming.sources.files import FileSource
+from streaming.sources.listed import ListedSource
+
+app = typer.Typer(help="List dead letters and replay their events.", no_args_is_help=True)
+Letters = Annotated[
+    str | None,
+    typer.Option("--dead-letters", metavar="ADDRESS", help="file.jsonl | kafka://… (default: beside the graph)."),
+]
+
+
+@app.command("list")
+def list_command(letters: Letters = None, graph: GraphAddress = None, config: ConfigFile = None) -> None:
+    """List what was set aside: where it stands, why, and what it looked like (masked)."""
+    settings = load(config, {"graph.address": graph})
+    table = Table()
+    for column in ("position", "reason", "what is wrong", "event"):
+        table.add_column(column, overflow="fold")
+    for letter in list_letters(_address(settings, letters), settings.kafka.properties()):
+        shown = letter.event if letter.event is not None else "(not kept)"
+        table.add_row(_text(letter.position), letter.reason, letter.message, str(shown)[:400])
+    Console().print(table)
+
+
+@app.command("replay")
+def replay_command(
+    positions: Annotated[
+        list[str] | None, typer.Argument(metavar="[POSITION]…", help="As listed (default: all of them).")
+    ] = None,
+    letters: Letters = None,
+    graph: GraphAddress = None,
+    alerts: Annotated[str | None, typer.Option(help="file.jsonl | - | kafka://…")] = None,
+    broker: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the topics are that positions name.")
+    ] = None,
+    mappings: Mappings = None,
+    time_format: TimeFormat = None,
+    config: ConfigFile = None,
+) -> None:
+    """Read the original events again by position and run them through the pipeline."""
+    settings = load(config, {"graph.address": graph})
+    logs.configure(settings.log.level, settings.log.format)
+    address = _address(settings, letters)
+    chosen = _chosen(list_letters(address, settings.kafka.properties()), positions)
+
+    def opened(partition: str) -> Originals:
+        if partition.startswith("file:"):
+            return FileSource.at(partition)
+        if broker is None:
+            raise ConfigurationError(f"{partition} is a topic's: say with --broker where that topic is")
+        return TopicPlaces(KafkaAddress(broker, partition.rpartition("/")[0]), settings.kafka.properties())
+
+    records: list[Record] = []
+    for letter, original in read_originals(chosen, opened):
+        if original is None:
+            typer.echo(f"{_text(letter.position)} is not there any more", err=True)
+        else:
+            records.append(original)
+    options = RunOptions(
+        source="",
+        alerts=alerts,
+        dead_letters=address,
+        mapping=parse_mapping(mappings or []),
+        time_format=time_format,
+    )
+    source = ListedSource(records, f"replay|{uuid.uuid4().hex}")
+    print_summary(run_worker(settings, replace(options, until_end=True), source))
+
+
+def _address(settings: Settings, given: str | None) -> str:
+    return given or str(beside_the_graph(settings, "dead-letters.jsonl"))
+
+
+def _text(position: Position) -> str:
+    return f"{position.partition}@{position.offset}"
+
+
+def _chosen(letters: Iterator[DeadLetter], positions: list[str] | None) -> list[DeadLetter]:
+    found = {_text(letter.position): letter for letter in letters}
+    if unknown := set(positions or ()) - found.keys():
+        raise ConfigurationError(f"there is no dead letter at {', '.join(sorted(unknown))}")
+    return [letter for text, letter in found.items() if not positions or text in positions]

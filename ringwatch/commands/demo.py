@@ -1,0 +1,123 @@
+"""``ringwatch demo``: a simulated stream, the embedded engine, a live view, and the rings that were found."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ringwatch import logs
+from ringwatch.commands.rings import ring_table
+from ringwatch.commands.signals import on_termination
+from ringwatch.composition import RunOptions, opened_worker
+from ringwatch.settings import load
+from ringwatch.simulation import Simulation, write
+from ringwatch.simulation.records import Ring as HiddenRing
+from ringwatch.telemetry import Telemetry
+from streaming.detector import Counts
+from streaming.ring_store import Letter, RingStore
+from streaming.rings import Ring
+
+_FOLDER = Path(".ringwatch") / "demo"
+_SHOWN_ALERTS = 8
+#: A hidden ring counts as found when a ring that was found has at least this share of its transactions.
+_FOUND_SHARE = 0.5
+
+
+def demo(
+    transactions: Annotated[int, typer.Option(min=1000, help="How many payments are simulated.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same stream.")] = 1,
+) -> None:
+    """Simulate payments with hidden fraud rings, find the rings, and say which were found."""
+    console = Console()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    settings = load(None, {"graph.address": f"embedded:{_FOLDER / 'graph'}", "stream.batch_size": 500})
+    logs.configure("warning", settings.log.format)
+    console.print(f"Simulating {transactions:,} payments, honest ones and some of hidden fraud rings …")
+    simulation = Simulation(transactions, seed)
+    write(simulation, _FOLDER / "stream")
+    console.print("Starting the embedded graph engine …")
+    options = RunOptions(str(_FOLDER / "stream" / "transactions.jsonl"))
+    view = _View(transactions, console)
+    with (
+        Telemetry.start("127.0.0.1", None) as telemetry,
+        opened_worker(settings, options, telemetry, announce=view.take) as worker,
+        on_termination(worker.pipeline.stop),
+    ):
+        view.counts = worker.counts
+        with Live(get_renderable=view.shown, console=console, refresh_per_second=4, transient=True):
+            worker.pipeline.run()
+        rings = sorted(RingStore(worker.graph).all(), key=lambda ring: -len(ring.evidence))
+    console.print(ring_table(rings, title="The rings that were found"))
+    _compare(console, rings, list(simulation.rings()))
+    console.print(f"The graph is kept: ringwatch rings list --graph embedded:{_FOLDER / 'graph'}")
+
+
+class _Alert(msgspec.Struct):
+    type: str
+    time: str
+    data: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """One line for a person."""
+        kinds = ", ".join(typology["id"] for typology in self.data["typologies"])
+        evidence = self.data["evidence"]
+        return (
+            f"{self.time[:16].replace('T', ' ')}  {self.type.rpartition('.')[2]}: {kinds}, "
+            f"{self.data['member_count']} members, {evidence['transaction_count']} transactions"
+        )
+
+
+class _View:
+    """What is seen while the stream runs: how far it is, and the latest alerts."""
+
+    def __init__(self, transactions: int, console: Console) -> None:
+        self._transactions = transactions
+        self._console = console
+        self._latest: deque[str] = deque(maxlen=_SHOWN_ALERTS)
+        self.counts = Counts()
+
+    def take(self, letters: Sequence[Letter]) -> None:
+        """Alerts have got out."""
+        for letter in letters:
+            line = msgspec.json.decode(letter.body, type=_Alert).line
+            self._latest.append(line)
+            if not self._console.is_terminal:
+                self._console.print(line, soft_wrap=True)
+
+    def shown(self) -> Table:
+        """The view now."""
+        done = f"{self.counts.accepted:,} of {self._transactions:,} payments in the graph"
+        table = Table(title=done, show_header=False, min_width=78)
+        for line in self._latest:
+            table.add_row(line)
+        return table
+
+
+def _compare(console: Console, found: list[Ring], hidden: list[HiddenRing]) -> None:
+    """Say which of the hidden rings were found, and what was found beside them."""
+    matched: set[str] = set()
+    missed: list[str] = []
+    for ring in hidden:
+        truth = set(ring.transaction_ids)
+        hits = [each.id for each in found if len(truth & each.evidence.keys()) >= _FOUND_SHARE * len(truth)]
+        matched.update(hits)
+        if not hits:
+            missed.append(ring.typology)
+    partly = {
+        each.id for each in found for ring in hidden if each.evidence.keys() & set(ring.transaction_ids)
+    } - matched
+    console.print(
+        f"Of {len(hidden)} hidden rings, {len(hidden) - len(missed)} were found by at least half their payments"
+        + (f" (missed: {', '.join(sorted(missed))})." if missed else ".")
+        + f" {len(found) - len(matched) - len(partly)} of the {len(found)} rings found are false alarms."
+    )

@@ -1,0 +1,111 @@
+"""``ringwatch doctor``: what is reachable, in which version and state, and what to do about what is not."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from graph import schema
+from graph.errors import RingwatchError
+from ringwatch.commands.options import ConfigFile, GraphAddress
+from ringwatch.composition import connected_graph, rules_for, tokenizer_for
+from ringwatch.settings import Settings, load
+from streaming.addresses import is_kafka, parse_kafka
+from streaming.ring_store import RingStore
+from streaming.sources.kafka import broker_version, group_lag, partition_count
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: what was seen, and what to do if it is not well (``None``: it is)."""
+
+    what: str
+    seen: str
+    remedy: str | None = None
+
+
+def doctor(
+    graph: GraphAddress = None,
+    source: Annotated[str | None, typer.Option(help="kafka://host:port/topic to look at.")] = None,
+    alerts: Annotated[str | None, typer.Option(help="kafka://host:port/topic to look at.")] = None,
+    group: Annotated[str | None, typer.Option(help="The consumer group whose lag is shown.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Look at everything that a run needs; ends with 1 if something is missing."""
+    settings = load(config, {"graph.address": graph, "kafka.group": group})
+    findings = list(examined(settings, [a for a in (source, alerts) if a is not None]))
+    table = Table()
+    for column in ("what", "seen", "what to do"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.what, finding.seen, finding.remedy or "")
+    Console().print(table)
+    if any(finding.remedy for finding in findings):
+        raise typer.Exit(1)
+
+
+def examined(settings: Settings, addresses: list[str]) -> Iterator[Finding]:
+    """Look at one thing after another; what cannot be looked at is a finding too."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("ringwatch", "neo4j", "confluent-kafka"))
+    yield Finding("program", f"Python {platform.python_version()}, {packages}")
+    yield from _looked(
+        "card key", lambda: _card_key(settings), "set RINGWATCH_CARD_KEY (the same secret on every worker)"
+    )
+    yield from _looked("rules", lambda: _rules(settings), "mend or disable what is named")
+    yield from _looked(
+        f"graph {settings.graph.address}",
+        lambda: _graph(settings),
+        "start the graph, or mend its address and credentials (RINGWATCH_GRAPH_USER, RINGWATCH_GRAPH_PASSWORD)",
+    )
+    for address in addresses:
+        if is_kafka(address):
+            yield from _looked(
+                address, partial(_topic, settings, address), "start the broker, or create the topic"
+            )
+
+
+def _looked(what: str, look: Callable[[], list[Finding]], remedy: str) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except RingwatchError as error:
+        yield Finding(what, str(error), remedy)
+
+
+def _card_key(settings: Settings) -> list[Finding]:
+    tokenizer_for(settings)
+    return [Finding("card key", "present")]
+
+
+def _rules(settings: Settings) -> list[Finding]:
+    return [Finding("rules", ", ".join(f"{rule.id} v{rule.header.version}" for rule in rules_for(settings)))]
+
+
+def _graph(settings: Settings) -> list[Finding]:
+    what = f"graph {settings.graph.address}"
+    with connected_graph(settings) as graph:
+        findings = [Finding(what, graph.agent)]
+        if missing := schema.missing(graph):
+            lacking = f"{len(missing)} of its constraints and indexes are missing"
+            findings.append(Finding("schema", lacking, "nothing: the next run creates them"))
+            return findings
+        findings.append(Finding("schema", f"version {schema.VERSION}, complete"))
+        rings = RingStore(graph).count()
+        counted = ", ".join(f"{count} {status}" for status, count in sorted(rings.items())) or "none"
+        findings.append(Finding("rings", counted))
+    return findings
+
+
+def _topic(settings: Settings, address: str) -> list[Finding]:
+    parsed, client = parse_kafka(address), settings.kafka.properties()
+    count = partition_count(parsed, client)
+    lag = group_lag(parsed, client, settings.kafka.group)
+    seen = f"{broker_version(parsed, client)}; {count} partitions"
+    if lag is not None:
+        seen += f"; group {settings.kafka.group} is {lag:,} records behind"
+    return [Finding(address, seen)]

@@ -1,0 +1,28 @@
+"""``ringwatch simulate``: a payment stream with the truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringwatch.commands.progress import shown_progress
+from ringwatch.simulation import Simulation, write
+
+
+def simulate(
+    transactions: Annotated[int, typer.Option(min=1, help="How many payments.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same stream.")],
+    out: Annotated[Path, typer.Option(help="The folder for transactions.jsonl, labels.jsonl and rings.jsonl.")],
+) -> None:
+    """Write a simulated stream: honest traffic, and rings of known members."""
+    done = 0
+
+    def progress(written: int) -> None:
+        nonlocal done
+        done = written
+
+    with shown_progress(lambda: f"{done:,} of {transactions:,} transactions", lambda: done, transactions):
+        write(Simulation(transactions, seed), out, progress)
+    typer.echo(f"{transactions:,} transactions written to {out}")
