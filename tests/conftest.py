@@ -1,0 +1,115 @@
+"""Engines and services for the tests: each starts when the first test that needs it runs, and serves all of them.
+
+``graph`` is an empty graph with its schema, on every engine in turn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+
+from graph import schema
+from graph.driver import Graph, connect
+from graph.embedded import EmbeddedEngine, embedded_engine
+from tests.services.kafka import KafkaServer
+from tests.services.maven import Missing, find_java
+from tests.services.neo4j import RELEASES, Neo4jServer, wipe
+from tests.services.process import JavaServer
+
+Server = TypeVar("Server", bound=JavaServer)
+
+#: Fixture by engine; the first is what Ringwatch uses when nothing else is said.
+ENGINES = {"arcadedb": "embedded", "neo4j-5.26": "neo4j_526", "neo4j-2026": "neo4j_2026"}
+
+_MARKS = {"embedded": "embedded", "kafka": "kafka", "neo4j_526": "neo4j", "neo4j_2026": "neo4j"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How another process reaches the graph under test."""
+
+    uri: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test by the services that it asks for by name (those of ``graph`` are marked by its engines)."""
+    for item in items:
+        for name in set(_MARKS) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_MARKS[name])
+
+
+def _served(make: Callable[[], Server]) -> Iterator[Server]:
+    try:
+        server = make()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    yield from _served(KafkaServer)
+
+
+@pytest.fixture(scope="session")
+def neo4j_526() -> Iterator[Neo4jServer]:
+    yield from _served(lambda: Neo4jServer("5.26"))
+
+
+@pytest.fixture(scope="session")
+def neo4j_2026() -> Iterator[Neo4jServer]:
+    try:
+        find_java(RELEASES["2026"].java)
+    except Missing as missing:
+        pytest.skip(str(missing))  # everywhere: this release asks for more than the rest of the house does
+    yield from _served(lambda: Neo4jServer("2026"))
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[EmbeddedEngine]:
+    with embedded_engine("embedded:temporary", heap="768m") as engine:
+        yield engine
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(engine, marks=getattr(pytest.mark, _MARKS[name])) for engine, name in ENGINES.items()],
+)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine under test: a key of ``ENGINES``."""
+    engine: str = request.param
+    return engine
+
+
+@pytest.fixture(scope="session")
+def endpoint(request: pytest.FixtureRequest, engine_name: str) -> Endpoint:
+    """Where the engine under test answers."""
+    engine = request.getfixturevalue(ENGINES[engine_name])
+    return Endpoint(engine.uri, engine.user, engine.password, engine.database)
+
+
+@pytest.fixture(scope="session")
+def _connection(endpoint: Endpoint) -> Iterator[Graph]:
+    with closing(
+        connect(endpoint.uri, endpoint.user, endpoint.password, database=endpoint.database, patience_s=30)
+    ) as connection:
+        yield connection
+
+
+@pytest.fixture
+def graph(_connection: Graph) -> Graph:
+    """An empty graph with its schema."""
+    wipe(_connection)
+    schema.apply(_connection)
+    return _connection
