@@ -59,8 +59,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     original_transaction_id: str | None = None
 
     def entities(self) -> Iterator[Entity]:
-        """The entities that this transaction touches (a counterparty is an account), each once."""
+        """The entities that this transaction touches (a counterparty is an account), each once.
+
+        An e-mail, a phone or a billing address belongs to an account; without one it touches nothing.
+        """
         seen: set[Entity] = set()
+        known = self.account is not None
         for label, value in (
             ("Card", self.card),
             ("Account", self.account),
@@ -68,10 +72,10 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             ("Device", self.device),
             ("IP", self.ip),
             ("Merchant", self.merchant),
-            ("Email", self.email),
-            ("Phone", self.phone),
+            ("Email", self.email if known else None),
+            ("Phone", self.phone if known else None),
             ("Address", self.shipping_address),
-            ("Address", self.billing_address),
+            ("Address", self.billing_address if known else None),
         ):
             if value is not None and (entity := Entity(label, value)) not in seen:
                 seen.add(entity)

@@ -15,6 +15,8 @@ from graph.schema import RELATIONSHIPS, Relationship
 
 KNOWN_TRANSACTIONS = "UNWIND $ids AS id MATCH (t:Transaction {id: id}) RETURN collect([t.id, t.digest]) AS rows"
 
+REGISTER_HOURS = "UNWIND $hours AS hour MERGE (h:Hour {id: hour})"
+
 #: Constant attributes of entities: (label, id field, property, event field, which of two values is kept).
 #: A constant that is seen with two values keeps one by comparison, whatever order they came in.
 _ATTRIBUTES: tuple[tuple[str, str, str, str, Literal["min", "max"]], ...] = (

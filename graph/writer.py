@@ -19,9 +19,12 @@ from graph import statements
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
 from graph.events import Entity, Transaction
-from graph.schema import ENTITY_LABELS, NEVER, RELATIONSHIPS, Relationship, hour_bucket
+from graph.schema import ENTITY_LABELS, HOUR_MS, NEVER, RELATIONSHIPS, Relationship, hour_bucket
 
 _KNOWN_LIMIT = 500_000
+#: What is known of a relationship is not trusted when it ended this much before the newest event: retention, this
+#: worker's or another's, may have deleted it since.
+_TRUSTED_MS = HOUR_MS
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class GraphWriter:
         self._known: dict[Relationship, dict[tuple[str, str], tuple[int, int]]] = {
             relationship: {} for relationship in RELATIONSHIPS
         }
+        self._newest = 0
 
     def write(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None = None) -> Written:
         """Write a batch whole, with its checkpoint, or not at all.
@@ -128,6 +132,7 @@ class GraphWriter:
 
         self._graph.write(work)
         written, refreshed = attempts[-1]
+        self._newest = max([self._newest, *(t.event_time for t in written.accepted)])
         for relationship, pairs in refreshed.items():
             known = self._known[relationship]
             if len(known) + len(pairs) > _KNOWN_LIMIT:
@@ -161,6 +166,8 @@ class GraphWriter:
         for relationship, pairs in self._relationship_rows(written.accepted).items():
             refreshed[relationship] = self._merge(tx, relationship, pairs, written)
         self._mark_hubs(tx, refreshed, written)
+        hours = sorted({t.event_time // HOUR_MS for t in written.accepted})
+        tx.run(statements.REGISTER_HOURS, hours=hours)
         for shape, rows in _transaction_rows(written.accepted).items():
             tx.run(statements.create_transactions(shape), rows=rows)
         return written, refreshed
@@ -195,7 +202,10 @@ class GraphWriter:
             rows[relationship] = [
                 {"start": start, "end": end, "first": first, "last": last}
                 for (start, end), (first, last) in sorted(pairs.items())
-                if (span := known.get((start, end))) is None or first < span[0] or last > span[1]
+                if (span := known.get((start, end))) is None
+                or first < span[0]
+                or last > span[1]
+                or span[1] < self._newest - _TRUSTED_MS
             ]
         return {relationship: found for relationship, found in rows.items() if found}
 
@@ -322,7 +332,7 @@ def _transaction_rows(transactions: Iterable[Transaction]) -> dict[frozenset[str
         properties = {
             name: value for name in statements.TRANSACTION_PROPERTIES if (value := getattr(t, name)) is not None
         }
-        properties |= {"id": t.transaction_id, "time": t.event_time}
+        properties |= {"id": t.transaction_id, "time": t.event_time, "hour": t.event_time // HOUR_MS}
         for name in ("merchant", "device", "ip"):
             if name in ends:
                 properties[f"{name}_hour"] = hour_bucket(ends[name], t.event_time)

@@ -33,12 +33,13 @@ def shown_progress(
     ended = threading.Event()
 
     def show() -> None:
-        last = time.monotonic()
+        last, said = time.monotonic(), ""
         while not ended.wait(0.25):
             bar.update(task, description=words(), completed=done())
-            if not console.is_terminal and time.monotonic() - last >= _PLAIN_EVERY_S:
-                last = time.monotonic()
-                sys.stderr.write(words() + "\n")
+            due = not console.is_terminal and time.monotonic() - last >= _PLAIN_EVERY_S
+            if due and words() != said:
+                last, said = time.monotonic(), words()
+                sys.stderr.write(said + "\n")
 
     with bar:
         thread = threading.Thread(target=show, name="progress", daemon=True)
