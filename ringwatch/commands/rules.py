@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from queries.lint import check
 from rich.console import Console
 from rich.table import Table
 
 from graph.errors import ConfigurationError
 from queries.fixtures import contradictions, load_fixtures, replay
+from queries.lint import check
 from queries.loader import load_rule
 from queries.spec import Rule
 from ringwatch.commands.options import ConfigFile, GraphAddress
@@ -83,7 +83,7 @@ def check_rules(
 
 
 @app.command("test")
-def test_against_fixtures(
+def try_fixtures(
     rule_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Default: every rule.")] = None,
     graph: GraphAddress = None,
     config: ConfigFile = None,

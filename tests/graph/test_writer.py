@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graph.checkpoints import Checkpoints
-from graph.driver import Graph, Tx
+from graph.driver import Graph, Row, Tx
 from graph.errors import Conflict, Fenced, ServiceError
 from graph.events import Entity, Transaction
 from graph.schema import NEVER
@@ -159,9 +159,12 @@ def test_a_refresh_that_changes_nothing_is_not_sent(graph: Graph, monkeypatch: p
     writer.write([everything("t1", "c1", 0)])
     sent: list[str] = []
     run = Tx.run
-    monkeypatch.setattr(
-        Tx, "run", lambda self, query, **parameters: sent.append(query) or run(self, query, **parameters)
-    )
+
+    def noted(tx: Tx, query: str, **parameters: Any) -> list[Row]:
+        sent.append(query)
+        return run(tx, query, **parameters)
+
+    monkeypatch.setattr(Tx, "run", noted)
     same_minute = msgspec.structs.replace(everything("t2", "c1", 0), event_time=NOON + 40_000)
     writer.write([same_minute])
     assert not any("MERGE (a)-" in query for query in sent)

@@ -1,0 +1,66 @@
+"""Turns what a rule's Cypher returned into findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from graph.driver import Row
+from graph.errors import ServiceError
+from graph.events import Entity
+from queries.spec import Finding, Measure, Member, Role, Rule
+
+#: What every rule returns beside its own columns: which anchor, and the touch at which the rule holds.
+ANCHOR_COLUMNS = ("anchor_label", "anchor", "time")
+
+
+def finding_of(rule: Rule, row: Row) -> Finding:
+    """The finding that one returned row says.
+
+    Raises:
+        ServiceError: the row lacks a column, has one too many, or leaves its core, evidence or identity empty.
+    """
+    wanted = {*ANCHOR_COLUMNS, *rule.header.returns}
+    if row.keys() != wanted:
+        raise ServiceError(f"rule {rule.id} returned columns {sorted(row)} instead of {sorted(wanted)}")
+    evidence = tuple(sorted({value for _, value in _values(rule, row, "evidence")}))
+    core = _members(rule, row, "core")
+    identity = tuple(_identity(row[name]) for name in rule.header.identity)
+    if not (core and evidence and any(identity)):
+        raise ServiceError(f"rule {rule.id} returned a row without core, evidence or identity")
+    return Finding(
+        rule=rule.id,
+        rule_version=rule.header.version,
+        severity=rule.header.severity,
+        anchor=Entity(row["anchor_label"], row["anchor"]),
+        time=row["time"],
+        identity=identity,
+        members=tuple(sorted(core | _members(rule, row, "member"))),
+        evidence=evidence,
+        measures=tuple(
+            Measure(name, row[name], rule.parameters.get(column.threshold or ""), column.means or "")
+            for name, column in rule.header.returns.items()
+            if column.role == "measure"
+        ),
+        facts={name: row[name] for name, column in rule.header.returns.items() if column.role == "fact"},
+        parameters=rule.parameters,
+    )
+
+
+def _members(rule: Rule, row: Row, role: Any) -> set[Member]:
+    return {Member(label or "", value, role) for label, value in _values(rule, row, role)}
+
+
+def _values(rule: Rule, row: Row, role: Role) -> Iterator[tuple[str | None, str]]:
+    """The ids in the columns of one role, as (label, id); a column holds one id or a list, nulls left out."""
+    for name, column in rule.header.returns.items():
+        if column.role == role:
+            held = row[name] if isinstance(row[name], list) else [row[name]]
+            yield from ((column.label, value) for value in held if value is not None)
+
+
+def _identity(value: Any) -> str:
+    """One identity column as text; a list stands for the set of what it holds."""
+    if isinstance(value, list):
+        return "|".join(sorted(str(part) for part in set(value)))
+    return "" if value is None else str(value)

@@ -1,0 +1,156 @@
+/*
+id = "account_takeover_fan_in"
+title = "Account takeover from one device"
+version = 1
+status = "test"
+severity = "critical"
+anchor = ["Device"]
+gate = { degree = "min_accounts" }
+identity = ["device"]
+budget_ms = 100
+rationale = """
+Accounts that are long established and have nothing to do with each other, each paying within a day from the same
+device that none of them used before: somebody has their passwords.
+"""
+source = "typology 4 of the catalogue"
+blind_spots = """
+Accounts are established by account_created, else by their first transaction here: without account_created nothing
+is found in the first min_age_ms of a stream. A device that the attacker has warmed up with other cards
+(min_new_share). Victims that shared an address, e-mail or phone before, or from
+their first transaction here on, count as one household. A takeover that
+only looks and does not pay. Of one hour only the first max_per_hour transactions at the device are read, and of
+these the first max_per_card of each card.
+"""
+triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
+
+[returns]
+device = { role = "core", label = "Device" }
+account_ids = { role = "member", label = "Account" }
+card_ids = { role = "member", label = "Card" }
+transactions = { role = "evidence" }
+accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
+new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
+
+[[false_positives]]
+name = "a shared computer, in a library or an internet café"
+fixture = "shared_computer"
+
+[[false_positives]]
+name = "a support desk that acts for customers"
+fixture = "support_desk"
+
+[[false_positives]]
+name = "a household that has bought a new computer"
+fixture = "new_family_computer"
+
+[params.window_ms]
+default = 86400000
+min = 600000
+max = 604800000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_accounts]
+default = 3
+min = 2
+max = 50
+meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with"
+
+[params.min_age_ms]
+default = 2592000000
+min = 86400000
+max = 31536000000
+meaning = "how long before the touch an account must have been opened to be established, in milliseconds"
+
+[params.min_new_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of these accounts among them and the cards that the device knew before the window"
+
+[params.max_per_hour]
+default = 2000
+min = 100
+max = 10000
+meaning = "transactions of one hour at the device that are read, the first of the hour"
+
+[params.max_per_card]
+default = 10
+min = 1
+max = 100
+meaning = "of those, how many count for one card, the first of the hour"
+
+[params.max_relatives]
+default = 50
+min = 10
+max = 1000
+meaning = "identifiers of an account, and accounts of each, that are read to tell whether victims are one household"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, account by account, the newest first"
+*/
+UNWIND $anchors AS a
+MATCH (d:Device {id: a.id})<-[u:USED]-(:Card)
+WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+WITH a, d, count(u) AS new_cards
+WHERE new_cards >= $min_accounts
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  WHERE t.account IS NOT NULL AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
+  MATCH (t)<-[:MADE]-(c:Card)
+  WITH c, t ORDER BY t.time, t.id
+  WITH c, collect(t) AS made
+  UNWIND made[0..$max_per_card] AS t
+  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account} AS seen
+}
+WITH a, d, account, seen ORDER BY seen.time DESC, seen.id
+WITH a, d, account, collect(seen) AS made
+MATCH (p:Account {id: account})
+WHERE coalesce(p.created, p.first_seen) <= a.last - $min_age_ms
+MATCH (d)<-[u:USED]-(:Card)<-[:OWNS]-(p)
+WITH a, d, p, made, min(u.first_seen) AS joined
+WHERE joined > a.first - $window_ms - 60000
+CALL {
+  WITH a, p
+  MATCH (p)-[h:HAS]->(x)
+  WITH a, x, CASE WHEN h.first_seen > p.first_seen THEN h.first_seen ELSE 0 END AS ours, h
+  ORDER BY h.first_seen, x.id LIMIT $max_relatives
+  WHERE x.hub_since > a.first
+  CALL {
+    WITH x
+    MATCH (x)<-[g:HAS]-(q:Account)
+    RETURN q.id AS id, CASE WHEN g.first_seen > q.first_seen THEN g.first_seen ELSE 0 END AS theirs
+    ORDER BY g.first_seen, id LIMIT $max_relatives
+  }
+  RETURN collect({id: id, since: CASE WHEN ours > theirs THEN ours ELSE theirs END,
+                  until: x.hub_since}) AS relatives
+}
+WITH a, d, p, joined, relatives, made ORDER BY p.id
+WITH a, d, collect({id: p.id, opened: coalesce(p.created, p.first_seen), joined: joined, relatives: relatives,
+                    times: [seen IN made | seen.time]}) AS candidates, collect(made) AS parts
+WHERE size(candidates) >= $min_accounts
+MATCH (d)<-[u:USED]-(:Card)
+WITH a, d.hub_since AS hub_since, candidates, parts, collect(u.first_seen) AS arrivals
+WITH a, hub_since, candidates, arrivals, reduce(window = [], part IN parts | window + part) AS window
+WITH a, hub_since, candidates, arrivals, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
+WITH a.id AS device, time, window, size([since IN arrivals WHERE since <= time - $window_ms - 60000]) AS known,
+     [p IN candidates WHERE p.opened <= time - $min_age_ms AND p.joined > time - $window_ms - 60000
+      AND any(moment IN p.times WHERE moment > time - $window_ms AND moment <= time)] AS present
+WITH device, time, window, known, present, [p IN present | p.id] AS account_ids
+WITH device, time, window, known, account_ids,
+     size([p IN present WHERE none(q IN p.relatives WHERE q.id < p.id AND q.id IN account_ids
+                                   AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
+WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
+UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
+        AND seen.account IN account_ids] AS seen
+WITH device, time, account_ids, accounts, 1.0 * accounts / (accounts + known) AS new_share, max(seen.time) AS newest,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.id) AS transactions
+WHERE newest = time AND size(card_ids) >= $min_accounts
+RETURN 'Device' AS anchor_label, device AS anchor, time, device, account_ids, card_ids,
+       transactions[0..$max_evidence] AS transactions, accounts, new_share

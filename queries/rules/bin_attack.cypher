@@ -1,0 +1,135 @@
+/*
+id = "bin_attack"
+title = "BIN attack"
+version = 1
+status = "test"
+severity = "high"
+anchor = ["Merchant"]
+gate = { degree = "min_cards" }
+identity = ["merchant", "bin"]
+budget_ms = 150
+rationale = """
+Card numbers that were made up from one issuer's range are tried at a merchant: within an hour it declines many
+more cards of that BIN than it usually sees, declined or not.
+"""
+source = "Visa's acquirer monitoring programme (enumeration); typology 2 of the catalogue"
+blind_spots = """
+Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
+min_cards an hour. An attack on the BIN that most customers carry has to be that much larger. The expected number
+comes from the merchant's own preceding hours: a new merchant expects none. Of one hour only the first max_per_hour
+declined transactions of the BIN are read.
+"""
+triage = "Do the numbers, amounts or expiry dates run in a sequence? Which devices and IPs: block those, not the BIN."
+
+[returns]
+merchant = { role = "core", label = "Merchant" }
+bin = { role = "fact" }
+card_ids = { role = "member", label = "Card" }
+device_ids = { role = "member", label = "Device" }
+ip_ids = { role = "member", label = "IP" }
+transactions = { role = "evidence" }
+cards = { role = "measure", threshold = "min_cards", means = "declined cards of the BIN at the merchant in the window" }
+lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average earlier window (one at least)" }
+
+[[false_positives]]
+name = "a local bank, whose cards most customers carry, has an outage"
+fixture = "local_bank"
+
+[[false_positives]]
+name = "a sale brings many times the usual customers"
+fixture = "sale"
+
+[params.window_ms]
+default = 3600000
+min = 600000
+max = 86400000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_cards]
+default = 10
+min = 2
+max = 1000
+meaning = "distinct declined cards of one BIN at the merchant in the window"
+
+[params.min_lift]
+default = 3.0
+min = 1.0
+max = 100.0
+meaning = "how many times the cards of the BIN, declined or not, in an average earlier window at the merchant"
+
+[params.baseline_hours]
+default = 6
+min = 1
+max = 48
+meaning = "whole clock hours before the window that the expected number is averaged over"
+
+[params.max_per_hour]
+default = 300
+min = 100
+max = 10000
+meaning = "declined transactions of the BIN in one hour that are read, the first of the hour"
+
+[params.max_expected]
+default = 5000
+min = 100
+max = 20000
+meaning = "transactions of the BIN in one earlier hour that the expected number is counted from"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+WHERE t.status = 'declined' AND t.time > a.first - $window_ms AND t.time <= a.last
+WITH a, collect(t) AS declined
+WHERE size(declined) >= $min_cards
+UNWIND declined AS t
+MATCH (t)<-[:MADE]-(c:Card)
+WHERE c.bin IS NOT NULL
+WITH a, c, t ORDER BY t.time, t.id
+WITH a, c.bin AS bin, t.time / 3600000 AS hour, collect({id: t.id, time: t.time, card: c.id}) AS made
+UNWIND made[0..$max_per_hour] AS seen
+WITH a, bin, seen ORDER BY seen.time DESC, seen.id
+WITH a, bin, count(DISTINCT seen.card) AS cards, collect(seen) AS window
+WHERE cards >= $min_cards
+WITH a, bin, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time IN moments] AS time
+WITH a.id AS anchor, bin, time,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_cards
+UNWIND window AS seen
+WITH anchor, bin, time, count(DISTINCT seen.card) AS cards, collect(DISTINCT seen.card) AS card_ids,
+     collect(seen.id) AS transactions
+WHERE cards >= $min_cards
+WITH anchor, bin, (time - $window_ms) / 3600000 AS start,
+     collect({time: time, cards: cards, card_ids: card_ids, transactions: transactions[0..$max_evidence]}) AS hits
+UNWIND range(start - $baseline_hours, start - 1) AS hour
+CALL {
+  WITH anchor, bin, hour
+  MATCH (t:Transaction {merchant_hour: anchor + '|' + toString(hour)})
+  MATCH (t)<-[:MADE]-(c:Card)
+  WHERE c.bin = bin
+  WITH t, c ORDER BY t.time, t.id LIMIT $max_expected
+  RETURN count(DISTINCT c) AS earlier
+}
+WITH anchor, bin, hits, 1.0 * sum(earlier) / $baseline_hours * $window_ms / 3600000 AS average
+WITH anchor, bin, hits, CASE WHEN average > 1 THEN average ELSE 1.0 END AS expected
+UNWIND hits AS hit
+WITH anchor, bin, hit, hit.cards / expected AS lift
+WHERE lift >= $min_lift
+CALL {
+  WITH hit
+  UNWIND hit.transactions AS id
+  MATCH (t:Transaction {id: id})
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+  RETURN collect(DISTINCT CASE WHEN d.hub_since > hit.time THEN d.id END) AS device_ids,
+         collect(DISTINCT CASE WHEN i.hub_since > hit.time THEN i.id END) AS ip_ids
+}
+RETURN 'Merchant' AS anchor_label, anchor, hit.time AS time, anchor AS merchant, bin,
+       hit.card_ids AS card_ids, device_ids, ip_ids,
+       hit.transactions AS transactions, hit.cards AS cards, lift

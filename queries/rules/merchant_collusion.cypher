@@ -1,0 +1,180 @@
+/*
+id = "merchant_collusion"
+title = "Merchant collusion"
+version = 1
+status = "test"
+severity = "high"
+anchor = ["Device", "IP"]
+gate = { degree = "min_cards" }
+identity = ["merchant", "device", "ip"]
+budget_ms = 150
+rationale = """
+A merchant that lives on one device (or one IP, where no device is told) and charges the same few cards there again
+and again within days is selling to itself: cashing out stolen cards, or laundering another shop's transactions.
+"""
+source = "typology 7 of the catalogue"
+blind_spots = """
+Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so
+point-of-sale traffic is left out. Cards that are used once or twice each. Devices that change behind
+one IP: the IP counts only what names no device. A merchant with max_merchant approved
+transactions or more in the window is not judged, since its total is not counted further. Of one hour only the
+first max_per_hour approved transactions at the device or IP are read.
+"""
+triage = "What does the merchant sell, and since when? Do the amounts repeat? Where else are these cards used?"
+
+[returns]
+merchant = { role = "core", label = "Merchant" }
+device = { role = "core", label = "Device" }
+ip = { role = "core", label = "IP" }
+card_ids = { role = "member", label = "Card" }
+account_ids = { role = "member", label = "Account" }
+transactions = { role = "evidence" }
+made = { role = "measure", threshold = "min_transactions", means = "approved transactions from here at the merchant in the window" }
+share = { role = "measure", threshold = "min_share", means = "their share among all approved transactions of the merchant in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "distinct cards that made them" }
+per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card" }
+
+[[false_positives]]
+name = "a shop's tablet, at which every customer pays"
+fixture = "in_store_tablet"
+
+[[false_positives]]
+name = "mail order: the shop keys in its customers' orders"
+fixture = "mail_order"
+
+[[false_positives]]
+name = "an office that orders lunch from the place around the corner"
+fixture = "office_lunch"
+
+[params.window_ms]
+default = 259200000
+min = 600000
+max = 604800000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_transactions]
+default = 10
+min = 2
+max = 1000
+meaning = "approved transactions from one device or IP at the merchant in the window"
+
+[params.min_share]
+default = 0.5
+min = 0.1
+max = 1.0
+meaning = "their share among all approved transactions of the merchant in the window"
+
+[params.min_cards]
+default = 3
+min = 1
+max = 50
+meaning = "distinct cards that made them"
+
+[params.min_per_card]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "transactions per card, on average"
+
+[params.max_per_hour]
+default = 500
+min = 100
+max = 10000
+meaning = "approved transactions of one hour at the device or IP that are read, the first of the hour"
+
+[params.max_merchant]
+default = 1000
+min = 100
+max = 20000
+meaning = "up to how many approved transactions of the merchant in the window are counted"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+CALL {
+  WITH a
+  UNWIND CASE WHEN a.label = 'Device' THEN [a.id] ELSE [] END AS id
+  MATCH (x:Device {id: id})<-[u:USED]-(c:Card)
+  WHERE x.hub_since > a.first
+    AND u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+  WITH a, x, collect(c) AS active
+  WHERE size(active) >= $min_cards
+  UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  WHERE t.time >= a.first AND t.time <= a.last
+  MATCH (t)-[:AT]->(m:Merchant)
+  WITH DISTINCT a, x, active, m
+  UNWIND active AS c
+  MATCH (c)-[p:PAID]->(m)
+  WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
+  WITH a, x, m, count(c) AS payers
+  WHERE payers >= $min_cards
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  CALL {
+    WITH a, m, hour
+    MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+    WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    MATCH (t)-[:AT]->(m)
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  RETURN x.hub_since AS hub_since, m.id AS merchant, t
+  UNION ALL
+  WITH a
+  UNWIND CASE WHEN a.label = 'IP' THEN [a.id] ELSE [] END AS id
+  MATCH (x:IP {id: id})
+  WHERE x.hub_since > a.first
+  UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
+  MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
+  WHERE t.device_hour IS NULL AND t.time >= a.first AND t.time <= a.last
+  MATCH (t)-[:AT]->(m:Merchant)
+  WITH DISTINCT a, x, m
+  MATCH (x)<-[u:USED]-(c:Card)
+  WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+  MATCH (c)-[p:PAID]->(m)
+  WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
+  WITH a, x, m, count(c) AS payers
+  WHERE payers >= $min_cards
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  CALL {
+    WITH a, m, hour
+    MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
+    WHERE t.device_hour IS NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    MATCH (t)-[:AT]->(m)
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  RETURN x.hub_since AS hub_since, m.id AS merchant, t
+}
+WITH a, hub_since, merchant, collect(t) AS made
+WHERE size(made) >= $min_transactions
+UNWIND made AS t
+MATCH (t)<-[:MADE]-(c:Card)
+WITH a, hub_since, merchant, t, c ORDER BY t.time DESC, t.id
+WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id}) AS window
+WITH a, hub_since, merchant, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
+WITH a.label AS label, a.id AS anchor, merchant, time,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_transactions AND size(window) < $max_merchant
+UNWIND window AS seen
+WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
+     collect(seen.id) AS transactions
+WHERE cards >= $min_cards AND made >= $min_per_card * cards
+CALL {
+  WITH merchant, time
+  UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
+  MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
+  WHERE t.status = 'approved' AND t.time > time - $window_ms AND t.time <= time
+  WITH t LIMIT $max_merchant
+  RETURN count(t) AS total
+}
+WITH label, anchor, merchant, time, made, cards, card_ids, account_ids, transactions, total, 1.0 * made / total AS share
+WHERE total < $max_merchant AND share >= $min_share
+RETURN label AS anchor_label, anchor, time, merchant,
+       CASE WHEN label = 'Device' THEN anchor END AS device, CASE WHEN label = 'IP' THEN anchor END AS ip,
+       card_ids, account_ids, transactions[0..$max_evidence] AS transactions,
+       made, share, cards, 1.0 * made / cards AS per_card

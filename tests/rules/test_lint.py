@@ -1,0 +1,104 @@
+"""What is said of rules that are wrong in themselves, by their text and by the database's plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graph.driver import Graph
+from queries.fixtures import load_fixtures
+from queries.lint import check, check_fixtures
+from queries.loader import load_rule, load_rules
+from queries.spec import Rule
+from tests.rules.rule_files import BODY, HEADER, write_rule
+
+
+def texts(rule: Rule, graph: Graph | None = None) -> str:
+    return "\n".join(problem.text for problem in check(rule, graph))
+
+
+def test_a_sound_rule_has_no_problem(tmp_path: Path, graph: Graph) -> None:
+    assert check(load_rule(write_rule(tmp_path)), graph) == []
+
+
+def test_parameters_are_declared_and_used(tmp_path: Path) -> None:
+    spoilt = write_rule(tmp_path, body=BODY.replace("$min_cards", "$most_cards"))
+    assert texts(load_rule(spoilt)).splitlines() == [
+        "uses $most_cards: declare it in [params.most_cards]",
+        "declares 'min_cards' and never uses $min_cards",
+    ]
+
+
+def test_columns_are_those_of_the_header(tmp_path: Path, graph: Graph) -> None:
+    spoilt = write_rule(tmp_path, body=BODY.replace("a.id AS device", "a.id AS machine"))
+    assert "returns" in texts(load_rule(spoilt), graph)
+
+
+def test_cypher_that_is_none_is_told(tmp_path: Path, graph: Graph) -> None:
+    spoilt = write_rule(tmp_path, body=BODY.replace("UNWIND $anchors", "UNROLL $anchors"))
+    assert f"does not run on {graph.engine}" in texts(load_rule(spoilt), graph)
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["MATCH (d:Device) WHERE d.id STARTS WITH a.id", "MATCH (d:Device) WHERE toUpper(d.id) = a.id"],
+)
+def test_every_rule_starts_from_an_index_seek(tmp_path: Path, graph: Graph, start: str) -> None:
+    spoilt = load_rule(write_rule(tmp_path, body=BODY.replace("MATCH (d:Device {id: a.id})", start)))
+    assert "anchored" in texts(spoilt, graph) or "index seek" in texts(spoilt, graph)
+
+
+@pytest.fixture
+def planner(graph: Graph) -> Graph:
+    """An engine whose plan shows the inside of subqueries."""
+    if graph.engine != "neo4j":
+        pytest.skip("its plan does not show the inside of a subquery")
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("(t:Transaction {device_hour: a.id + '|' + toString(hour)})", "(t:Transaction)", "not anchored"),
+        ("(d:Device {id: a.id})", "(d:Device {id: a.id}), (e:Email {id: a.id})", "not anchored"),
+        ("LIMIT 100", "", "has no LIMIT"),
+        ("<-[:MADE]-(c:Card)", "<-[:MADE*]-(c:Card)", "path of any length"),
+        ("<-[:MADE]-(c:Card)", "<-[:MADE*2..]-(c:Card)", "path of any length"),
+        ("MATCH (d:Device {id: a.id})", "MATCH (d:Device {id: a.id}) SET d.seen = true WITH a", "writes"),
+        ("MATCH (d:Device {id: a.id})", "MERGE (d:Device {id: a.id}) WITH a", "writes"),
+    ],
+)
+def test_the_plan_is_looked_through(tmp_path: Path, planner: Graph, old: str, new: str, said: str) -> None:
+    assert old in BODY
+    assert said in texts(load_rule(write_rule(tmp_path, body=BODY.replace(old, new, 1))), planner)
+
+
+def test_a_path_of_bounded_length_is_allowed(tmp_path: Path, planner: Graph) -> None:
+    bounded = write_rule(tmp_path, body=BODY.replace("<-[:MADE]-(c:Card)", "<-[:MADE*1..2]-(c:Card)"))
+    assert check(load_rule(bounded), planner) == []
+
+
+def test_missing_fixtures_are_told(tmp_path: Path) -> None:
+    rule = load_rule(write_rule(tmp_path, HEADER))
+    cases = [case for case in load_fixtures("device_farm") if case.name in ("fires", "near_miss")]
+    assert [str(problem) for problem in check_fixtures(rule, cases)] == [
+        "case 'hub' is missing from its fixtures",
+        "case 'family' is missing from its fixtures",
+    ]
+    assert any("same name" in problem.text for problem in check_fixtures(rule, cases * 2))
+
+
+def test_a_false_positive_has_to_stay_quiet() -> None:
+    rule = next(rule for rule in load_rules() if rule.id == "device_farm")
+    cases = load_fixtures("device_farm")
+    names = {"kiosk": "fires", "fires": "kiosk"}
+    swapped = [type(case)(**(vars_of(case) | {"name": names.get(case.name, case.name)})) for case in cases]
+    assert {str(problem) for problem in check_fixtures(rule, swapped)} == {
+        "case 'fires' must expect 'fires'",
+        "case 'kiosk' must expect 'quiet'",
+    }
+
+
+def vars_of(case: object) -> dict[str, object]:
+    return {name: getattr(case, name) for name in type(case).__struct_fields__}  # type: ignore[attr-defined]

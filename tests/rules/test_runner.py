@@ -1,0 +1,127 @@
+"""The runner: which anchors it sends, in which runs, and what it does when a rule fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from graph.driver import Graph, Row
+from graph.errors import ServiceError, Unavailable
+from graph.writer import GraphWriter
+from queries import runner as module
+from queries.loader import load_rule
+from queries.runner import Runner, Touches, runs
+from queries.spec import Rule
+from tests.rules.rule_files import BODY, write_rule
+from tests.transactions import MINUTE, NOON, transaction
+
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> Rule:
+    return load_rule(write_rule(tmp_path))
+
+
+class Recording:
+    """A graph that remembers what it was asked, and answers with rows or an error."""
+
+    def __init__(self, answer: list[Row] | Exception | None = None) -> None:
+        self.anchors: list[list[Row]] = []
+        self._answer = answer
+
+    def read(self, query: str, **parameters: Any) -> list[Row]:
+        self.anchors.append(parameters["anchors"])
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer or []
+
+
+def run(rule: Rule, touches: Touches, answer: list[Row] | Exception | None = None) -> Recording:
+    graph = Recording(answer)
+    Runner(cast(Graph, graph), [rule]).run(touches)
+    return graph
+
+
+def touched(degree: int = 5, **times: list[int]) -> Touches:
+    counters = {name: {"degree": degree, "identifiers": 0} for name in times}
+    return Touches(times={"Device": dict(times)}, counters={"Device": counters})
+
+
+def test_touches_are_cut_into_runs_of_one_window_at_most() -> None:
+    assert list(runs([0, 5, 10, 11, 30], 10)) == [[0, 5, 10], [11], [30]]
+    assert list(runs([], 10)) == []
+
+
+def test_one_row_stands_for_one_run_of_one_anchor(rule: Rule) -> None:
+    graph = run(rule, touched(b=[NOON, NOON + HOUR, NOON + HOUR + 1], a=[NOON]))
+    assert graph.anchors == [
+        [
+            {"label": "Device", "id": "a", "first": NOON, "last": NOON, "times": [NOON]},
+            {"label": "Device", "id": "b", "first": NOON, "last": NOON + HOUR, "times": [NOON, NOON + HOUR]},
+            {"label": "Device", "id": "b", "first": NOON + HOUR + 1, "last": NOON + HOUR + 1}
+            | {"times": [NOON + HOUR + 1]},
+        ]
+    ]
+
+
+def test_the_gate_keeps_out_what_cannot_match(rule: Rule) -> None:
+    assert run(rule, touched(degree=1, a=[NOON])).anchors == []
+    assert run(rule, touched(degree=2, a=[NOON])).anchors != []
+
+
+def test_a_query_takes_a_bounded_number_of_anchors(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ANCHORS", 2)
+    graph = run(rule, touched(a=[NOON], b=[NOON], c=[NOON]))
+    assert [[row["id"] for row in rows] for rows in graph.anchors] == [["a", "b"], ["c"]]
+
+
+def test_a_rule_that_fails_does_not_stop_the_others(tmp_path: Path, rule: Rule, graph: Graph) -> None:
+    broken = msgspec.structs.replace(rule, body=BODY.replace("UNWIND $anchors", "UNROLL $anchors"))
+    told: list[tuple[str, int, int | None]] = []
+    touches = Touches.of(GraphWriter(graph).write([transaction(f"t{n}", f"c{n}", device="d") for n in range(2)]))
+    runner = Runner(graph, [broken, rule], lambda name, _, anchors, found: told.append((name, anchors, found)))
+    assert [finding.evidence for finding in runner.run(touches)] == [("t0", "t1")]
+    assert told == [("shared_device", 1, None), ("shared_device", 1, 1)]
+    with pytest.raises(ServiceError):
+        runner.evaluate(broken, touches)
+
+
+def test_a_graph_that_is_away_is_no_failure_of_a_rule(rule: Rule) -> None:
+    with pytest.raises(Unavailable):
+        run(rule, touched(a=[NOON]), Unavailable("away"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": None}, "without core"),
+        ({"transactions": []}, "without core, evidence"),
+        ({"extra": 1}, "returned columns"),
+    ],
+)
+def test_a_row_that_says_nothing_is_an_error_of_the_rule(rule: Rule, changes: Row, said: str) -> None:
+    row = {"anchor_label": "Device", "anchor": "d", "time": NOON, "device": "d", "cards": 2, "transactions": ["t"]}
+    with pytest.raises(ServiceError, match=said):
+        Runner(cast(Graph, Recording([row | changes])), []).evaluate(rule, touched(a=[NOON]))
+
+
+def test_a_finding_is_sorted_and_without_repetition(rule: Rule) -> None:
+    row = {"anchor_label": "Device", "anchor": "d", "time": NOON, "device": "d", "cards": 2}
+    answer = [row | {"transactions": ["t2", "t1", "t2", None]}]
+    (finding,) = Runner(cast(Graph, Recording(answer)), []).evaluate(rule, touched(a=[NOON]))
+    assert finding.evidence == ("t1", "t2")
+    assert [(measure.name, measure.value, measure.threshold) for measure in finding.measures] == [("cards", 2, 2)]
+    assert finding.identity == ("d",)
+
+
+def test_a_late_event_tests_the_later_touches_again_as_far_as_the_window(rule: Rule, graph: Graph) -> None:
+    writer, runner = GraphWriter(graph), Runner(graph, [rule])
+    for minute in (10, 59, 61):
+        writer.write([transaction(f"t{minute}", "c1", device="d", event_time=NOON + minute * MINUTE)])
+    late = Touches.of(writer.write([transaction("late", "c2", device="d", event_time=NOON)]))
+    assert late.late["Device"] == {"d": [NOON]}
+    assert [finding.time for finding in runner.run(late)] == [NOON + 10 * MINUTE, NOON + 59 * MINUTE]
