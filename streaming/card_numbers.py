@@ -27,7 +27,8 @@ _LONG_NUMBER = re.compile(rf"\d(?:[{_SEPARATOR}]*\d){{12}}")
 _GROUPED_NUMBER = re.compile(rf"\d+(?:[{_SEPARATOR}]+\d+)*")
 # An identifier in hexadecimal (an object id, UUID, MD5, SHA-1, SHA-256) holds long runs of digits by chance.
 _HEX_IDENTIFIER = re.compile(
-    r"(?<![0-9A-Za-z])(?=[0-9]*[A-Fa-f])(?:[0-9A-Fa-f]{24}|[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})"
+    r"(?<![0-9A-Za-z])(?=[0-9-]*[A-Fa-f])(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    r"|[0-9A-Fa-f]{24}|[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})"
     r"(?![0-9A-Za-z])"
 )
 # Issuer prefixes and the lengths that they are issued with (ISO/IEC 7812).

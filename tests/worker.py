@@ -23,10 +23,11 @@ class Ringwatch:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGWATCH_")}
         self._environment = {**kept, "RINGWATCH_CARD_KEY": CARD_KEY, **environment}
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command and return at once."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "ringwatch", *arguments],
             cwd=self.folder,
             env=self._environment,
@@ -35,6 +36,15 @@ class Ringwatch:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what a failed test has left running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run a command to its end; returns its output, standard error included."""

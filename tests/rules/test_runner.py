@@ -33,7 +33,7 @@ class Recording:
         self.anchors: list[list[Row]] = []
         self._answer = answer
 
-    def read(self, query: str, **parameters: Any) -> list[Row]:
+    def read(self, _: str, **parameters: Any) -> list[Row]:
         self.anchors.append(parameters["anchors"])
         if isinstance(self._answer, Exception):
             raise self._answer

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import unicodedata
+import uuid
 
 import pytest
 from hypothesis import given
@@ -114,3 +116,10 @@ def test_a_mask_takes_any_bytes_and_changes_nothing_twice(data: bytes) -> None:
 def test_masking_takes_time_in_proportion_to_the_text() -> None:
     for nasty in ("\\" * 200_000, "1" + " " * 200_000, "1 x" * 60_000, "12345678901 x" * 15_000):
         assert mask(nasty) == nasty  # a pattern that backtracks would not come back
+
+
+def test_a_uuid_is_an_identifier_whatever_digits_it_holds() -> None:
+    chance = random.Random(1)
+    identifiers = (str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(20_000))
+    assert not any(map(holds_card_number, identifiers))
+    assert not holds_card_number("a1111111-1111-4111-8111-111111111111")
