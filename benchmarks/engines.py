@@ -1,0 +1,63 @@
+"""The engines that are measured: each fresh, empty and with its schema, as its users would start it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from graph import schema
+from graph.driver import Graph, connect
+from graph.embedded import embedded_engine
+from ringwatch.settings import Settings
+from tests.services.neo4j import Neo4jServer
+from tests.worker import CARD_KEY
+
+ENGINES = ("arcadedb", "neo4j")
+
+_NEO4J_RELEASE, _NEO4J_HEAP = "5.26", "1g"  # the heap that the embedded engine has
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an engine answers, and as whom."""
+
+    uri: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+    def settings(self, **sections: object) -> Settings:
+        """Ringwatch's own settings for this graph: the defaults, but for ``sections``."""
+        graph = {
+            "address": self.uri,
+            "user": self.user,
+            "password": self.password,
+            "database": self.database,
+        }
+        return Settings.model_validate({"graph": graph, "card_key": CARD_KEY, **sections})
+
+    def connect(self) -> closing[Graph]:
+        """A connection of its own."""
+        return closing(connect(self.uri, self.user, self.password, database=self.database, patience_s=30))
+
+
+@contextmanager
+def fresh_engine(name: str) -> Iterator[Endpoint]:
+    """Start ``arcadedb`` (the embedded engine) or ``neo4j``, empty but for the schema, until the block ends.
+
+    Raises:
+        Missing: this machine lacks what Neo4j needs.
+    """
+    if name == "arcadedb":
+        with embedded_engine("embedded:temporary") as engine:
+            yield _prepared(Endpoint(engine.uri, engine.user, engine.password, engine.database))
+    else:
+        with Neo4jServer(_NEO4J_RELEASE, heap=_NEO4J_HEAP) as server:
+            yield _prepared(Endpoint(server.uri, server.user, server.password, server.database))
+
+
+def _prepared(endpoint: Endpoint) -> Endpoint:
+    with endpoint.connect() as graph:
+        schema.apply(graph)
+    return endpoint
