@@ -26,6 +26,7 @@ def _at_place(label: str) -> str:
         "WITH row, CASE WHEN x.last_seen < row.until THEN x.last_seen ELSE row.until END AS until "
         "UNWIND range(row.after / $hour_ms, until / $hour_ms) AS hour "
         f"MATCH (t:Transaction {{{label.lower()}_hour: row.id + '|' + toString(hour)}}) "
+        f"USING INDEX SEEK t:Transaction({label.lower()}_hour) "
         f"WHERE {_IN_TIME} WITH row.id AS id, t"
     )
 

@@ -17,11 +17,10 @@ from queries.fixtures import Case
 from queries.spec import Rule
 
 #: Neo4j's operators that read without an anchor, or cross everything with everything.
-_UNANCHORED = re.compile(
-    r"AllNodesScan|LabelScan|LabelsScan|RelationshipsScan|TypeScan|TypesScan|IndexScan|Cartesian"
-)
+_UNANCHORED = re.compile(r"NodesScan|Labels?Scan|RelationshipsScan|Types?Scan|IndexScan|SeekByRange|Cartesian")
 _SEEK = re.compile(r"Index(Unique)?Seek")
 _BOUND = re.compile(r"Limit|Top")
+_HISTORY = re.compile(r"<-\[\w*:(AT|PAID|ON|FROM|SHIPPED_TO)\b")
 _ANY_LENGTH = re.compile(r"\*(\d+\.\.)?\]|\{\d+, ?\*\}")
 
 #: ArcadeDB's lines. A step that was reached says which index it used; a subquery's own steps are not shown.
@@ -96,6 +95,11 @@ def _neo4j_plan(rule: Rule, _: Graph, plan: dict[str, Any]) -> Iterator[str]:
     yield from (f"is not anchored: its plan has {name}" for name in names if _UNANCHORED.search(name))
     yield from (
         f"follows a path of any length: {details}" for _, details in operators if _ANY_LENGTH.search(details)
+    )
+    yield from (
+        f"expands an entity's whole history, {details}: seek its hours instead"
+        for name, details in operators
+        if "Expand(All)" in name and _HISTORY.search(details)
     )
     if not any(map(_SEEK.search, names)):
         yield "does not start from an index seek"

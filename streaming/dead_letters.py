@@ -8,7 +8,6 @@ position again, as a restarted worker does, changes nothing.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,11 +16,12 @@ from typing import Protocol
 
 import msgspec
 
-from graph.errors import BadEvent, ConfigurationError, ServiceError, Unavailable
+from graph.errors import BadEvent, ConfigurationError, ServiceError
 from graph.events import Transaction
 from streaming.addresses import is_kafka, parse_kafka
 from streaming.card_numbers import mask
 from streaming.codec import encode, now_ms
+from streaming.line_file import LineFile
 from streaming.records import Position, Record
 from streaming.secret_fields import mentions_secret
 
@@ -186,31 +186,15 @@ class StdoutSink:
 
 
 class FileSink:
-    """Letters as lines of a file, synced to disk. A torn last line is cut when the file is opened again."""
+    """Letters as lines of a file that only its owner may read."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = LineFile(path, "dead letters", 0o600)
         self._written: dict[Position, None] = {}
         self._pending: dict[Position, bytes] = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            self._file = os.fdopen(descriptor, "ab+", buffering=0)
-            self._file.truncate(self._recover())
-        except OSError as error:
-            raise ConfigurationError(f"dead letters cannot be written to {path}: {error.strerror}") from error
-
-    def _recover(self) -> int:
-        """Remember the positions that stand in the file; the length of its whole lines."""
-        whole = 0
-        with self._path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                if (letter := parse_letter(line)) is not None:
-                    self._remember(letter.position)
-        return whole
+        for line in self._file.lines():
+            if (letter := parse_letter(line)) is not None:
+                self._remember(letter.position)
 
     def write(self, letter: DeadLetter) -> None:
         """Take a letter."""
@@ -220,18 +204,10 @@ class FileSink:
             self.flush()
 
     def flush(self) -> None:
-        """Append and sync; a full disk leaves the file as it was."""
+        """Append what is pending."""
         if not self._pending:
             return
-        length = self._file.seek(0, os.SEEK_END)
-        try:
-            data = memoryview(b"".join(self._pending.values()))
-            while data:
-                data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file.truncate(length)
-            raise Unavailable(f"dead letters cannot be written to {self._path}: {error.strerror}") from error
+        self._file.append(b"".join(self._pending.values()))
         for position in self._pending:
             self._remember(position)
         self._pending = {}

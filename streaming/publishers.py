@@ -7,7 +7,6 @@ in the alerts' own transaction.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,9 @@ from typing import Any, Protocol
 import confluent_kafka as kafka
 import msgspec
 
-from graph.errors import ConfigurationError, Fenced, ServiceError, Unavailable
+from graph.errors import Fenced, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
+from streaming.line_file import LineFile
 from streaming.ring_store import Letter
 
 #: How long a dead worker's open transaction may hold up readers of the alerts, milliseconds.
@@ -69,28 +69,15 @@ class _Envelope(msgspec.Struct):
 
 
 class FilePublisher:
-    """Alerts as lines of a file, synced to disk. A torn last line is cut when the file is opened again.
+    """Alerts as lines of a file.
 
     Lines of another graph (``source``) do not count: a new graph starts its numbers anew.
     """
 
     def __init__(self, path: Path, source: str) -> None:
-        self._path = path
+        self._file = LineFile(path, "alerts", 0o644)
         self._published: dict[str, int] = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+")
-            self._recover(source)
-        except OSError as error:
-            raise ConfigurationError(f"alerts cannot be written to {path}: {error.strerror}") from error
-
-    def _recover(self, source: str) -> None:
-        self._file.seek(0)
-        whole = 0
-        for line in self._file:
-            if not line.endswith(b"\n"):
-                break
-            whole += len(line)
+        for line in self._file.lines():
             try:
                 envelope = msgspec.json.decode(line, type=_Envelope)
             except msgspec.DecodeError:
@@ -98,25 +85,16 @@ class FilePublisher:
             if envelope.source == source:
                 known = self._published.get(envelope.outboxlane, 0)
                 self._published[envelope.outboxlane] = max(known, envelope.outboxnumber)
-        self._file.truncate(whole)
 
     def published(self, lane: str) -> int:
         """Read from the file's own lines."""
         return self._published.get(lane, 0)
 
     def publish(self, letters: Sequence[Letter], ends: Mapping[str, int]) -> None:  # noqa: ARG002
-        """Append and sync; a full disk leaves the file as it was."""
-        if not letters:
-            return
-        start = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(b"".join(letter.body.encode() + b"\n" for letter in letters))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._file.truncate(start)
-            raise Unavailable(f"alerts cannot be written to {self._path}: {error.strerror}") from error
-        self._published[letters[-1].lane] = letters[-1].number
+        """Append; a full disk stops the run, and what is left waits in the outbox."""
+        if letters:
+            self._file.append(b"".join(letter.body.encode() + b"\n" for letter in letters))
+            self._published[letters[-1].lane] = letters[-1].number
 
     def close(self) -> None:
         """Close the file."""

@@ -100,6 +100,7 @@ UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
   WHERE t.account IS NOT NULL AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
   MATCH (t)<-[:MADE]-(c:Card)

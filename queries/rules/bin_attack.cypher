@@ -84,6 +84,7 @@ meaning = "transaction ids that a finding carries, the newest"
 UNWIND $anchors AS a
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+USING INDEX SEEK t:Transaction(merchant_hour)
 WHERE t.status = 'declined' AND t.time > a.first - $window_ms AND t.time <= a.last
 WITH a, collect(t) AS declined
 WHERE size(declined) >= $min_cards
@@ -111,6 +112,7 @@ UNWIND range(start - $baseline_hours, start - 1) AS hour
 CALL {
   WITH anchor, bin, hour
   MATCH (t:Transaction {merchant_hour: anchor + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
   MATCH (t)<-[:MADE]-(c:Card)
   WHERE c.bin = bin
   WITH t, c ORDER BY t.time, t.id LIMIT $max_expected

@@ -94,6 +94,7 @@ CALL {
   CALL {
     WITH a, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(device_hour)
     WHERE t.amount <= $small_amount AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
     RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
   }
@@ -107,6 +108,7 @@ CALL {
   CALL {
     WITH a, hour
     MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(ip_hour)
     WHERE t.amount <= $small_amount AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
     RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
   }

@@ -98,6 +98,7 @@ UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, d, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
   MATCH (t)<-[:MADE]-(c:Card)

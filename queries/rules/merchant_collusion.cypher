@@ -105,6 +105,7 @@ CALL {
   WHERE size(active) >= $min_cards
   UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
   WHERE t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WITH DISTINCT a, x, active, m
@@ -117,9 +118,11 @@ CALL {
   CALL {
     WITH a, m, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(device_hour)
     WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    WITH m, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)-[:AT]->(m)
-    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    RETURN t
   }
   RETURN x.hub_since AS hub_since, m.id AS merchant, t
   UNION ALL
@@ -129,11 +132,15 @@ CALL {
   WHERE x.hub_since > a.first
   UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(ip_hour)
   WHERE t.device_hour IS NULL AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WITH DISTINCT a, x, m
   MATCH (x)<-[u:USED]-(c:Card)
   WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+  WITH a, x, m, collect(c) AS active
+  WHERE size(active) >= $min_cards
+  UNWIND active AS c
   MATCH (c)-[p:PAID]->(m)
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
   WITH a, x, m, count(c) AS payers
@@ -142,9 +149,11 @@ CALL {
   CALL {
     WITH a, m, hour
     MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(ip_hour)
     WHERE t.device_hour IS NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    WITH m, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)-[:AT]->(m)
-    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    RETURN t
   }
   RETURN x.hub_since AS hub_since, m.id AS merchant, t
 }
@@ -168,6 +177,7 @@ CALL {
   WITH merchant, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
   MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
   WHERE t.status = 'approved' AND t.time > time - $window_ms AND t.time <= time
   WITH t LIMIT $max_merchant
   RETURN count(t) AS total

@@ -28,7 +28,7 @@ from streaming.rings import Ring
 
 _FOLDER = Path(".ringwatch") / "demo"
 _SHOWN_ALERTS = 8
-#: A hidden ring counts as found when a ring that was found has at least this share of its transactions.
+#: A hidden ring counts as found when the rings that were found have at least this share of its payments.
 _FOUND_SHARE = 0.5
 
 
@@ -104,20 +104,16 @@ class _View:
 
 
 def _compare(console: Console, found: list[Ring], hidden: list[HiddenRing]) -> None:
-    """Say which of the hidden rings were found, and what was found beside them."""
-    matched: set[str] = set()
-    missed: list[str] = []
-    for ring in hidden:
-        truth = set(ring.transaction_ids)
-        hits = [each.id for each in found if len(truth & each.evidence.keys()) >= _FOUND_SHARE * len(truth)]
-        matched.update(hits)
-        if not hits:
-            missed.append(ring.typology)
-    partly = {
-        each.id for each in found for ring in hidden if each.evidence.keys() & set(ring.transaction_ids)
-    } - matched
+    """Say how much of the hidden rings was found, and what was found beside them."""
+    evidence = {key for ring in found for key in ring.evidence}
+    shares = [(len(evidence & set(ring.transaction_ids)) / len(ring.transaction_ids), ring) for ring in hidden]
+    whole = sum(share >= _FOUND_SHARE for share, _ in shares)
+    partly = sum(0 < share < _FOUND_SHARE for share, _ in shares)
+    missed = sorted(ring.typology for share, ring in shares if share == 0)
+    truth = {key for ring in hidden for key in (*ring.transaction_ids, *ring.camouflage_transaction_ids)}
+    false_alarms = sum(not ring.evidence.keys() & truth for ring in found)
     console.print(
-        f"Of {len(hidden)} hidden rings, {len(hidden) - len(missed)} were found by at least half their payments"
-        + (f" (missed: {', '.join(sorted(missed))})." if missed else ".")
-        + f" {len(found) - len(matched) - len(partly)} of the {len(found)} rings found are false alarms."
+        f"{len(hidden)} rings were hidden: {whole} were found with half their payments or more, {partly} in part"
+        + (f", {len(missed)} not at all ({', '.join(missed)})." if missed else ".")
+        + f" Of the {len(found)} rings found, {false_alarms} are false alarms."
     )

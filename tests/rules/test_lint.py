@@ -72,6 +72,7 @@ def planner(graph: Graph) -> Graph:
         ("(t:Transaction {device_hour: a.id + '|' + toString(hour)})", "(t:Transaction)", "not anchored"),
         ("(d:Device {id: a.id})", "(d:Device {id: a.id}), (e:Email {id: a.id})", "not anchored"),
         ("LIMIT 100", "", "has no LIMIT"),
+        ("MATCH (d:Device {id: a.id})", "MATCH (d:Device {id: a.id})<-[:ON]-(:Transaction)", "whole history"),
         ("<-[:MADE]-(c:Card)", "<-[:MADE*]-(c:Card)", "path of any length"),
         ("<-[:MADE]-(c:Card)", "<-[:MADE*2..]-(c:Card)", "path of any length"),
     ],

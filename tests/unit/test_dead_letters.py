@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from graph.errors import BadEvent, ConfigurationError, ServiceError, Unavailable
+from graph.errors import BadEvent, ConfigurationError, ServiceError
 from streaming.codec import Codec
 from streaming.dead_letters import (
     LONGEST_EVENT_BYTES,
@@ -155,7 +155,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(Unavailable, match="No space left on device"):
+        with pytest.raises(ServiceError, match="No space left on device"):
             sink.flush()
     assert path.read_bytes() == before
     sink.write(letter(2))
