@@ -2,7 +2,7 @@
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
 version = 1
-status = "test"
+status = "stable"
 severity = "critical"
 anchor = ["Device"]
 gate = { degree = "min_accounts" }

@@ -2,7 +2,7 @@
 id = "bin_attack"
 title = "BIN attack"
 version = 1
-status = "test"
+status = "stable"
 severity = "high"
 anchor = ["Merchant"]
 gate = { degree = "min_cards" }

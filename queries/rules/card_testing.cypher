@@ -2,7 +2,7 @@
 id = "card_testing"
 title = "Card testing"
 version = 1
-status = "test"
+status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
 gate = { degree = "min_cards" }

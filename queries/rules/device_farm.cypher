@@ -2,7 +2,7 @@
 id = "device_farm"
 title = "Device farm"
 version = 1
-status = "test"
+status = "stable"
 severity = "high"
 anchor = ["Device"]
 gate = { degree = "min_cards" }

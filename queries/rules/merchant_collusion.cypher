@@ -2,7 +2,7 @@
 id = "merchant_collusion"
 title = "Merchant collusion"
 version = 1
-status = "test"
+status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
 gate = { degree = "min_cards" }
@@ -106,7 +106,7 @@ CALL {
   UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE t.time >= a.first AND t.time <= a.last
+  WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WITH DISTINCT a, x, active, m
   UNWIND active AS c
@@ -133,7 +133,7 @@ CALL {
   UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(ip_hour)
-  WHERE t.device_hour IS NULL AND t.time >= a.first AND t.time <= a.last
+  WHERE t.device_hour IS NULL AND t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WITH DISTINCT a, x, m
   MATCH (x)<-[u:USED]-(c:Card)

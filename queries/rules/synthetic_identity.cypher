@@ -2,7 +2,7 @@
 id = "synthetic_identity"
 title = "Synthetic identities"
 version = 1
-status = "test"
+status = "stable"
 severity = "high"
 anchor = ["Account"]
 gate = { identifiers = "min_kinds" }
