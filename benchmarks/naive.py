@@ -26,8 +26,12 @@ _ENTITIES = {
 
 def write(graph: Graph, transaction: Transaction) -> None:
     """Write one event in a transaction of its own."""
-    named = {name: getattr(transaction, name) for name in _ENTITIES}
-    named = {name: value for name, value in named.items() if value is not None}
+    touched = set(transaction.entities())
+    named = {
+        name: value
+        for name, label in _ENTITIES.items()
+        if (value := getattr(transaction, name)) is not None and (label, value) in touched
+    }
     field_of = {(_ENTITIES[name], value): name for name, value in named.items()}
     pairs = tuple(
         (field_of[relationship.start, start], relationship.type, field_of[relationship.end, end])

@@ -113,12 +113,12 @@ CALL {
          CASE WHEN g.first_seen > q.first_seen THEN g.first_seen ELSE q.first_seen END AS theirs
   ORDER BY theirs, account LIMIT $max_holders
 }
-WITH a, coalesce(p.created, p.first_seen) AS opened,
+WITH a, coalesce(p.created, p.first_seen) AS own_opening,
      collect({kind: kind, id: x.id, until: x.hub_since, account: account, opened: opened,
               since: CASE WHEN since > theirs THEN since ELSE theirs END}) AS links
 UNWIND a.times AS time
 WITH a.id AS anchor, time, links
-WHERE opened > time - $window_ms
+WHERE own_opening > time - $window_ms
 UNWIND links AS link
 WITH anchor, time, link
 WHERE link.since <= time AND link.until > time
