@@ -83,11 +83,15 @@ def beside_the_graph(settings: Settings, name: str) -> Path:
     return Path(".ringwatch") / name
 
 
-def tokenizer_for(settings: Settings) -> CardTokenizer:
-    """The card tokeniser; only the embedded default may use a key of the user's own file."""
+def tokenizer_for(settings: Settings, *, own_key_allowed: bool = True) -> CardTokenizer:
+    """The card tokeniser; only the embedded default may use a key of the user's own file.
+
+    Whoever sends tokens to others must share a key with them: ``own_key_allowed`` is false then.
+    """
     if settings.card_key is not None:
         return CardTokenizer(settings.card_key.get_secret_value().encode())
-    return CardTokenizer(load_card_key(allow_user_file=is_embedded(settings.graph.address)))
+    allowed = own_key_allowed and is_embedded(settings.graph.address)
+    return CardTokenizer(load_card_key(allow_user_file=allowed))
 
 
 def rules_for(settings: Settings) -> list[Rule]:

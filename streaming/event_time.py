@@ -68,10 +68,6 @@ class EventClock:
         if watermark is not None:
             self.watermark = watermark if self.watermark is None else max(self.watermark, watermark)
 
-    def forget(self, partition: str) -> None:
-        """A partition that another worker reads now does not count here any more."""
-        self._partitions.pop(partition, None)
-
     def reached(self) -> dict[str, int]:
         """The event time that each partition has reached."""
         return {name: state.high for name, state in self._partitions.items() if state.high is not None}

@@ -37,13 +37,18 @@ Letters = Annotated[
 def list_command(letters: Letters = None, graph: GraphAddress = None, config: ConfigFile = None) -> None:
     """List what was set aside: where it stands, why, and what it looked like (masked)."""
     settings = load(config, {"graph.address": graph})
-    table = Table()
-    for column in ("position", "reason", "what is wrong", "event"):
-        table.add_column(column, overflow="fold")
-    for letter in list_letters(_address(settings, letters), settings.kafka.properties()):
+    console = Console()
+    found = list_letters(_address(settings, letters), settings.kafka.properties())
+    if not console.is_terminal:
+        for letter in found:
+            typer.echo("\t".join((_text(letter.position), letter.reason, letter.message, letter.event or "")))
+        return
+    table = Table(show_lines=True)
+    table.add_column("position, reason, event", overflow="fold")
+    for letter in found:
         shown = letter.event if letter.event is not None else "(not kept)"
-        table.add_row(_text(letter.position), letter.reason, letter.message, str(shown)[:400])
-    Console().print(table)
+        table.add_row(f"{_text(letter.position)}\n{letter.reason}: {letter.message}\n{shown[:400]}")
+    console.print(table)
 
 
 @app.command("replay")

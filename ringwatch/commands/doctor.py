@@ -91,8 +91,8 @@ def _graph(settings: Settings) -> list[Finding]:
     with connected_graph(settings) as graph:
         findings = [Finding(what, graph.agent)]
         if missing := schema.missing(graph):
-            lacking = f"{len(missing)} of its constraints and indexes are missing"
-            findings.append(Finding("schema", lacking, "nothing: the next run creates them"))
+            lacking = f"{len(missing)} of its constraints and indexes are missing; the next run creates them"
+            findings.append(Finding("schema", lacking))
             return findings
         findings.append(Finding("schema", f"version {schema.VERSION}, complete"))
         rings = RingStore(graph).count()

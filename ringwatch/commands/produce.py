@@ -42,7 +42,7 @@ def produce(
     settings = load(config)
     logs.configure(settings.log.level, settings.log.format)
     mapping = parse_mapping([*(mappings or []), *(more_mappings or [])])
-    codec = Codec(tokenizer_for(settings), mapping, time_format)
+    codec = Codec(tokenizer_for(settings, own_key_allowed=False), mapping, time_format)
     stop = threading.Event()
     produced = Produced()
     client = settings.kafka.properties()

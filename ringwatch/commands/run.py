@@ -16,7 +16,7 @@ from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
 from ringwatch.commands.progress import shown_progress
 from ringwatch.commands.signals import on_termination
-from ringwatch.composition import RunOptions, Stage, Worker, opened_worker
+from ringwatch.composition import RunOptions, Stage, Worker, beside_the_graph, opened_worker
 from ringwatch.settings import Settings, load
 from ringwatch.telemetry import Telemetry
 from streaming.mapping import parse_mapping
@@ -63,9 +63,12 @@ def run(
         until_end=until_end,
     )
     summary = run_worker(settings, options)
+    print_summary(summary)
+    if summary["dead_lettered"]:
+        where = dead_letters or beside_the_graph(settings, "dead-letters.jsonl")
+        sys.stderr.write(f"what was set aside, and why: {where}\n")
     if report is not None:
         write_report(report, summary)
-    print_summary(summary)
 
 
 def run_worker(settings: Settings, options: RunOptions, source: Source | None = None) -> dict[str, Any]:
