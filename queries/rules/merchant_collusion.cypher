@@ -103,7 +103,8 @@ CALL {
     AND u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
   WITH a, x, collect(c) AS active
   WHERE size(active) >= $min_cards
-  UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
+  UNWIND [touch IN a.times | touch / 3600000] AS touched
+  WITH DISTINCT a, x, active, touched AS hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
   WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
@@ -114,15 +115,17 @@ CALL {
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
   WITH a, x, m, count(c) AS payers
   WHERE payers >= $min_cards
+  WITH a, x, collect(m) AS merchants
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
   CALL {
-    WITH a, m, hour
+    WITH a, merchants, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(device_hour)
     WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
-    WITH m, t ORDER BY t.time, t.id LIMIT $max_per_hour
-    MATCH (t)-[:AT]->(m)
-    RETURN t
+    WITH merchants, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    MATCH (t)-[:AT]->(m:Merchant)
+    WHERE m IN merchants
+    RETURN t, m
   }
   RETURN x.hub_since AS hub_since, m.id AS merchant, t
   UNION ALL
@@ -130,7 +133,8 @@ CALL {
   UNWIND CASE WHEN a.label = 'IP' THEN [a.id] ELSE [] END AS id
   MATCH (x:IP {id: id})
   WHERE x.hub_since > a.first
-  UNWIND range(a.first / 3600000, a.last / 3600000) AS hour
+  UNWIND [touch IN a.times | touch / 3600000] AS touched
+  WITH DISTINCT a, x, touched AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(ip_hour)
   WHERE t.device_hour IS NULL AND t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
@@ -145,15 +149,17 @@ CALL {
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
   WITH a, x, m, count(c) AS payers
   WHERE payers >= $min_cards
+  WITH a, x, collect(m) AS merchants
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
   CALL {
-    WITH a, m, hour
+    WITH a, merchants, hour
     MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(ip_hour)
     WHERE t.device_hour IS NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
-    WITH m, t ORDER BY t.time, t.id LIMIT $max_per_hour
-    MATCH (t)-[:AT]->(m)
-    RETURN t
+    WITH merchants, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    MATCH (t)-[:AT]->(m:Merchant)
+    WHERE m IN merchants
+    RETURN t, m
   }
   RETURN x.hub_since AS hub_since, m.id AS merchant, t
 }
