@@ -13,14 +13,9 @@ from typing import Any
 
 from graph.driver import Graph, Row, Tx
 from graph.events import Transaction
-from graph.schema import ENTITY_LABELS, HOUR_MS, RELATIONSHIPS, Relationship, hour_bucket
-from graph.statements import (
-    TRANSACTION_ENDS,
-    TRANSACTION_PROPERTIES,
-    attributes_of,
-    create_transactions,
-    relationships_of,
-)
+from graph.rows import transaction_properties
+from graph.schema import ENTITY_LABELS, RELATIONSHIPS, Relationship
+from graph.statements import TRANSACTION_ENDS, attributes_of, relationships_of
 from graph.writer import WriterSettings
 
 #: Statements with their rows, in the order in which they run.
@@ -49,7 +44,7 @@ def statements(transactions: Iterable[Transaction]) -> Statements:
         shapes[frozenset(row.keys() - {"card", "properties"})].append(row)
     found = [(_merge_entities(label), _in_order(rows)) for label, rows in entities.items() if rows]
     found += [(_merge_pairs(relationship), _in_order(rows)) for relationship, rows in pairs.items() if rows]
-    return found + [(create_transactions(shape), rows) for shape, rows in shapes.items()]
+    return found + [(_create_transactions(shape), rows) for shape, rows in shapes.items()]
 
 
 def write(graph: Graph, batch: Statements) -> None:
@@ -64,15 +59,8 @@ def write(graph: Graph, batch: Statements) -> None:
 
 def transaction_row(transaction: Transaction) -> Row:
     """A transaction's node: card, the entities that it points at, and ``properties``, those of Ringwatch."""
-    given: dict[str, Any] = {name: getattr(transaction, name) for name in TRANSACTION_PROPERTIES}
-    properties = {name: value for name, value in given.items() if value is not None}
-    time = transaction.event_time
-    properties |= {"id": transaction.transaction_id, "time": time, "hour": time // HOUR_MS}
     ends = {name: end for name in TRANSACTION_ENDS if (end := getattr(transaction, name)) is not None}
-    for name in ("merchant", "device", "ip"):
-        if name in ends:
-            properties[f"{name}_hour"] = hour_bucket(ends[name], time)
-    return {"card": transaction.card, "properties": properties, **ends}
+    return {"card": transaction.card, "properties": transaction_properties(transaction), **ends}
 
 
 def _widen(row: Row, time: int) -> None:
@@ -98,4 +86,14 @@ def _merge_pairs(relationship: Relationship) -> str:
         f"UNWIND $rows AS row MATCH (a:{relationship.start} {{id: row.start}}) "
         f"MATCH (b:{relationship.end} {{id: row.end}}) MERGE (a)-[r:{relationship.type}]->(b) "
         "ON CREATE SET r.first_seen = row.first, r.last_seen = row.last ON MATCH SET r.last_seen = row.last"
+    )
+
+
+@cache
+def _create_transactions(ends: frozenset[str]) -> str:
+    matches = "".join(f"MATCH ({end}:{TRANSACTION_ENDS[end][1]} {{id: row.{end}}}) " for end in sorted(ends))
+    creates = "".join(f" CREATE (t)-[:{TRANSACTION_ENDS[end][0]}]->({end})" for end in sorted(ends))
+    return (
+        f"UNWIND $rows AS row MATCH (c:Card {{id: row.card}}) {matches}"
+        f"CREATE (t:Transaction) SET t = row.properties CREATE (c)-[:MADE]->(t){creates}"
     )

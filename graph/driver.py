@@ -33,7 +33,8 @@ class Tx:
 
     def run(self, query: str, **parameters: Any) -> list[Row]:
         """Run one statement and return its rows."""
-        return self._inner.run(query, parameters).data()
+        # Not ``data()``: that walks through every value to look for nodes, of which nothing here returns any.
+        return [dict(record) for record in self._inner.run(query, parameters)]
 
 
 class Graph:

@@ -5,7 +5,6 @@ This module refuses to know wire formats; :mod:`streaming.codec` turns bytes int
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -58,25 +57,23 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     network: str | None = None
     original_transaction_id: str | None = None
 
-    def entities(self) -> Iterator[Entity]:
+    def entities(self) -> list[Entity]:
         """The entities that this transaction touches (a counterparty is an account), each once.
 
         An e-mail, a phone or a billing address belongs to an account; without one it touches nothing.
         """
-        seen: set[Entity] = set()
-        known = self.account is not None
-        for label, value in (
+        account, shipping = self.account, self.shipping_address
+        known = account is not None
+        ends = (
             ("Card", self.card),
-            ("Account", self.account),
-            ("Account", self.counterparty),
+            ("Account", account),
+            ("Account", self.counterparty if self.counterparty != account else None),
             ("Device", self.device),
             ("IP", self.ip),
             ("Merchant", self.merchant),
             ("Email", self.email if known else None),
             ("Phone", self.phone if known else None),
-            ("Address", self.shipping_address),
-            ("Address", self.billing_address if known else None),
-        ):
-            if value is not None and (entity := Entity(label, value)) not in seen:
-                seen.add(entity)
-                yield entity
+            ("Address", shipping),
+            ("Address", self.billing_address if known and self.billing_address != shipping else None),
+        )
+        return [Entity(label, entity_id) for label, entity_id in ends if entity_id is not None]

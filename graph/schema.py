@@ -25,7 +25,7 @@ NEVER = 2**62
 HOUR_MS = 3_600_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object each, found by identity on the hot path
 class Relationship:
     """An aggregated relationship of the entity graph, kept with ``first_seen`` and ``last_seen``.
 

@@ -1,7 +1,9 @@
 """The writer's Cypher, made from the schema.
 
 Every statement takes its rows as one parameter and answers with one record, whose ``rows`` is a list of lists: a
-record of its own for every row would cost the client more than the row does.
+record of its own for every row would cost the client more than the row does. For the same reason an answer names
+a row by ``i``, its place in what was sent. Entities are sought by id once; what follows in the same transaction
+finds them by the element id that the upsert returned, which spares the index.
 """
 
 from __future__ import annotations
@@ -95,9 +97,12 @@ def merged_attribute(label: str, name: str, old: Any, new: Any) -> Any:
     return min(old, new) if _KEPT[label, name] == "min" else max(old, new)
 
 
+_STATE = "elementId(n), n.degree, coalesce(n.identifiers, 0), n.hub_since"
+
+
 @cache
 def upsert_entities(label: str) -> str:
-    """Rows {id, first, last, attributes…}: merge, lock, and return counters and the previous ``last_seen``.
+    """Rows {i, id, first, last, attributes…}: merge and lock; answers with i and an :class:`.EntityState`.
 
     ``last_seen`` is set on every row even where it stays the same: that takes the node's lock.
     """
@@ -116,24 +121,25 @@ def upsert_entities(label: str) -> str:
         "SET n.last_seen = CASE WHEN previous IS NULL OR row.last > previous THEN row.last ELSE previous END "
         "FOREACH (_ IN CASE WHEN row.first < n.first_seen THEN [1] ELSE [] END | SET n.first_seen = row.first) "
         f"{attributes}"
-        "RETURN collect([row.id, n.degree, coalesce(n.identifiers, 0), n.hub_since, previous]) AS rows"
+        f"RETURN collect([row.i, {_STATE}, previous]) AS rows"
     )
 
 
 @cache
 def read_entities(label: str) -> str:
-    """The state of entities by id, as :func:`upsert_entities` returns it."""
+    """Rows {i, id}: the state of entities, as :func:`upsert_entities` returns it."""
     return (
-        f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) "
-        "RETURN collect([n.id, n.degree, coalesce(n.identifiers, 0), n.hub_since, n.last_seen]) AS rows"
+        f"UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) "
+        f"RETURN collect([row.i, {_STATE}, n.last_seen]) AS rows"
     )
 
 
 @cache
 def merge_relationships(relationship: Relationship) -> str:
-    """Rows {start, end, first, last}: create and count, or widen; nothing is written when nothing changes.
+    """Rows {i, start, end, first, last}, both ends by element id: create and count, or widen.
 
-    Answers with start, end, first, last and the counters at both ends.
+    Answers with i and the counters at both ends. These rise while the rows are answered: of several for one
+    node the largest is the last.
     """
     counted = "".join(
         f", {node}.{counter} = coalesce({node}.{counter}, 0) + 1"
@@ -146,12 +152,14 @@ def merge_relationships(relationship: Relationship) -> str:
     )
     return (
         "UNWIND $rows AS row "
-        f"MATCH (a:{relationship.start} {{id: row.start}}) MATCH (b:{relationship.end} {{id: row.end}}) "
+        f"MATCH (a:{relationship.start}) WHERE elementId(a) = row.start "
+        f"MATCH (b:{relationship.end}) WHERE elementId(b) = row.end "
         f"MERGE (a)-[r:{relationship.type}]->(b) "
         f"ON CREATE SET r.first_seen = row.first, r.last_seen = row.last{counted} "
-        "FOREACH (_ IN CASE WHEN row.first < r.first_seen THEN [1] ELSE [] END | SET r.first_seen = row.first) "
-        "FOREACH (_ IN CASE WHEN row.last > r.last_seen THEN [1] ELSE [] END | SET r.last_seen = row.last) "
-        f"RETURN collect([row.start, row.end, r.first_seen, r.last_seen, {counters}]) AS rows"
+        "ON MATCH SET "
+        "r.first_seen = CASE WHEN row.first < r.first_seen THEN row.first ELSE r.first_seen END, "
+        "r.last_seen = CASE WHEN row.last > r.last_seen THEN row.last ELSE r.last_seen END "
+        f"RETURN collect([row.i, {counters}]) AS rows"
     )
 
 
@@ -173,9 +181,9 @@ def mark_hubs(relationship: Relationship) -> str:
 
 @cache
 def create_transactions(ends: frozenset[str]) -> str:
-    """Rows {card, properties, merchant, device, …}: one transaction node with its relationships each."""
+    """Rows {card, properties, merchant, device, …}: a transaction each, with relationships to element ids."""
     matches = "".join(
-        f"MATCH ({name}:{label} {{id: row.{name}}}) "
+        f"MATCH ({name}:{label}) WHERE elementId({name}) = row.{name} "
         for name, (_, label) in TRANSACTION_ENDS.items()
         if name in ends
     )
@@ -183,7 +191,7 @@ def create_transactions(ends: frozenset[str]) -> str:
         f" CREATE (t)-[:{kind}]->({name})" for name, (kind, _) in TRANSACTION_ENDS.items() if name in ends
     )
     return (
-        f"UNWIND $rows AS row MATCH (c:Card {{id: row.card}}) {matches}"
+        f"UNWIND $rows AS row MATCH (c:Card) WHERE elementId(c) = row.card {matches}"
         "CREATE (t:Transaction) SET t = row.properties "
         f"CREATE (c)-[:MADE]->(t){creates}"
     )

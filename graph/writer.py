@@ -8,18 +8,25 @@ refresh that would change nothing is not written (nor sent, when this writer kno
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import msgspec
 
 from graph import statements
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
 from graph.events import Entity, Transaction
-from graph.schema import ENTITY_LABELS, HOUR_MS, NEVER, RELATIONSHIPS, Relationship, hour_bucket
+from graph.rows import (
+    EntityState,
+    Spans,
+    TouchTimes,
+    entity_rows,
+    spans_of,
+    touches_of,
+    transaction_rows,
+    widen,
+)
+from graph.schema import HOUR_MS, NEVER, RELATIONSHIPS, Relationship
 
 _KNOWN_LIMIT = 500_000
 #: What is known of a relationship is not trusted when it ended this much before the newest event: retention, this
@@ -44,28 +51,15 @@ class WriterSettings:
     )
 
 
-class EntityState(msgspec.Struct, gc=False):
-    """What the upsert says of an entity: counters after the batch, and its newest event before it (epoch ms)."""
-
-    degree: int
-    identifiers: int
-    hub_since: int
-    last_seen_before: int | None
-
-    @property
-    def is_hub(self) -> bool:
-        """Whether its degree has passed the cap."""
-        return self.hub_since < NEVER
-
-
 @dataclass
 class Written:
-    """What became of a batch."""
+    """What became of a batch, and by label and id what it touched and how that stands now."""
 
     accepted: list[Transaction] = field(default_factory=list)
     duplicates: list[Transaction] = field(default_factory=list)
     refused: list[tuple[Transaction, BadEvent]] = field(default_factory=list)
-    entities: dict[Entity, EntityState] = field(default_factory=dict)
+    touches: TouchTimes = field(default_factory=dict)
+    entities: dict[str, dict[str, EntityState]] = field(default_factory=dict)
     new_hubs: list[Entity] = field(default_factory=list)
 
 
@@ -85,9 +79,7 @@ class GraphWriter:
     def __init__(self, graph: Graph, settings: WriterSettings | None = None) -> None:
         self._graph = graph
         self._settings = settings or WriterSettings()
-        self._known: dict[Relationship, dict[tuple[str, str], tuple[int, int]]] = {
-            relationship: {} for relationship in RELATIONSHIPS
-        }
+        self._known: _Refreshed = {relationship: {} for relationship in RELATIONSHIPS}
         self._newest = 0
 
     def write(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None = None) -> Written:
@@ -133,11 +125,7 @@ class GraphWriter:
         self._graph.write(work)
         written, refreshed = attempts[-1]
         self._newest = max([self._newest, *(t.event_time for t in written.accepted)])
-        for relationship, pairs in refreshed.items():
-            known = self._known[relationship]
-            if len(known) + len(pairs) > _KNOWN_LIMIT:
-                known.clear()
-            known.update(pairs)
+        self._remember(refreshed)
         return written
 
     def _seen_again(self, tx: Tx, transactions: Sequence[Transaction]) -> Written:
@@ -148,11 +136,10 @@ class GraphWriter:
         written = self._sorted_out(tx, transactions)
         stored = {t.transaction_id: t for t in reversed(written.duplicates)}
         written.accepted, written.duplicates = list(stored.values())[::-1], []
-        touched = sorted({entity for t in written.accepted for entity in t.entities()})
-        for label in ENTITY_LABELS:
-            ids = [entity.id for entity in touched if entity.label == label]
-            for entity_id, *state in _rows(tx, statements.read_entities(label), ids=ids) if ids else []:
-                written.entities[Entity(label, entity_id)] = EntityState(*state)
+        written.touches = touches_of(written.accepted)
+        for label, touched in written.touches.items():
+            rows = [{"i": i, "id": entity_id} for i, entity_id in enumerate(touched)]
+            written.entities[label] = _states(tx, statements.read_entities(label), rows)
         return written
 
     def _write_in(self, tx: Tx, transactions: Sequence[Transaction]) -> tuple[Written, _Refreshed]:
@@ -160,15 +147,16 @@ class GraphWriter:
         refreshed: _Refreshed = {}
         if not written.accepted:
             return written, refreshed
-        for label, rows in _entity_rows(written.accepted).items():
-            for entity_id, *state in _rows(tx, statements.upsert_entities(label), rows=rows, never=NEVER):
-                written.entities[Entity(label, entity_id)] = EntityState(*state)
-        for relationship, pairs in self._relationship_rows(written.accepted).items():
-            refreshed[relationship] = self._merge(tx, relationship, pairs, written)
-        self._mark_hubs(tx, refreshed, written)
+        written.touches = touches_of(written.accepted)
+        for label, rows in entity_rows(written.accepted, written.touches).items():
+            written.entities[label] = _states(tx, statements.upsert_entities(label), rows)
+        for relationship, spans in self._refreshes(written.accepted).items():
+            _merge(tx, relationship, spans, written)
+            self._mark_hubs(tx, relationship, spans, written)
+            refreshed[relationship] = spans
         hours = sorted({t.event_time // HOUR_MS for t in written.accepted})
         tx.run(statements.REGISTER_HOURS, hours=hours)
-        for shape, rows in _transaction_rows(written.accepted).items():
+        for shape, rows in transaction_rows(written.accepted, written.entities).items():
             tx.run(statements.create_transactions(shape), rows=rows)
         return written, refreshed
 
@@ -187,71 +175,57 @@ class GraphWriter:
                 written.refused.append((transaction, Conflict(transaction.transaction_id)))
         return written
 
-    def _relationship_rows(self, transactions: Iterable[Transaction]) -> dict[Relationship, list[Row]]:
-        step = self._settings.resolution_ms
-        spans: dict[Relationship, dict[tuple[str, str], tuple[int, int]]] = {r: {} for r in RELATIONSHIPS}
-        for transaction in transactions:
-            time = transaction.event_time // step * step
-            for relationship, start, end in statements.relationships_of(transaction):
-                pairs = spans[relationship]
-                first, last = pairs.get((start, end), (time, time))
-                pairs[start, end] = (min(first, time), max(last, time))
-        rows: dict[Relationship, list[Row]] = {}
-        for relationship, pairs in spans.items():
+    def _refreshes(self, transactions: Iterable[Transaction]) -> _Refreshed:
+        """The relationships that are to be created, or may have to be widened."""
+        news = {
+            relationship: {p: span for p, span in spans.items() if not self._covers(relationship, p, span)}
+            for relationship, spans in spans_of(transactions, self._settings.resolution_ms).items()
+        }
+        return {relationship: spans for relationship, spans in news.items() if spans}
+
+    def _covers(self, relationship: Relationship, pair: tuple[str, str], span: tuple[int, int]) -> bool:
+        """Whether this writer has put a relationship there that begins and ends outside this span."""
+        known = self._known[relationship].get(pair)
+        if known is None or known[1] < self._newest - _TRUSTED_MS:
+            return False
+        return known[0] <= span[0] and span[1] <= known[1]
+
+    def _remember(self, refreshed: _Refreshed) -> None:
+        for relationship, spans in refreshed.items():
             known = self._known[relationship]
-            rows[relationship] = [
-                {"start": start, "end": end, "first": first, "last": last}
-                for (start, end), (first, last) in sorted(pairs.items())
-                if (span := known.get((start, end))) is None
-                or first < span[0]
-                or last > span[1]
-                or span[1] < self._newest - _TRUSTED_MS
-            ]
-        return {relationship: found for relationship, found in rows.items() if found}
+            if len(known) + len(spans) > _KNOWN_LIMIT:
+                known.clear()
+            for pair, span in spans.items():
+                widen(known, pair, span)
 
-    def _merge(
-        self, tx: Tx, relationship: Relationship, rows: list[Row], written: Written
-    ) -> dict[tuple[str, str], tuple[int, int]]:
-        merged: dict[tuple[str, str], tuple[int, int]] = {}
-        for start, end, first, last, start_count, end_count in _rows(
-            tx, statements.merge_relationships(relationship), rows=rows
-        ):
-            merged[start, end] = (first, last)
-            # Rows come back while the counters are still rising: the largest is the last.
-            if relationship.start_counter:
-                _raise(
-                    written.entities[Entity(relationship.start, start)], relationship.start_counter, start_count
-                )
-            if relationship.end_counter:
-                _raise(written.entities[Entity(relationship.end, end)], relationship.end_counter, end_count)
-        return merged
-
-    def _mark_hubs(self, tx: Tx, refreshed: _Refreshed, written: Written) -> None:
+    def _mark_hubs(self, tx: Tx, relationship: Relationship, spans: Spans, written: Written) -> None:
         """Set when each entity above its cap passed it: the time of its (cap + 1)th neighbour.
 
-        Read from the relationships and not from this batch, so that it does not depend on the order of events.
+        Read from the relationships and not from this batch, so that it does not depend on the order of events. A
+        hub is looked at again only if something reaches further back than that time: nothing else can move it.
         """
-        for relationship, pairs in refreshed.items():
-            cap = self._settings.hub_caps.get(relationship.end)
-            if cap is None or relationship.end_counter != "degree":
-                continue
-            ids = {
-                end
-                for (_, end), (first, _) in pairs.items()
-                if (state := written.entities[Entity(relationship.end, end)]).degree > cap
-                and first < state.hub_since
-            }
-            if not ids:
-                continue
-            step = self._settings.resolution_ms
-            for entity_id, hub_since in _rows(
-                tx, statements.mark_hubs(relationship), ids=sorted(ids), cap=cap, resolution=step
-            ):
-                entity = Entity(relationship.end, entity_id)
-                state = written.entities[entity]
-                if not state.is_hub:
-                    written.new_hubs.append(entity)
-                state.hub_since = hub_since
+        cap = self._settings.hub_caps.get(relationship.end)
+        if cap is None or relationship.end_counter != "degree":
+            return
+        states = written.entities[relationship.end]
+        ids = {
+            end
+            for (_, end), (first, _) in spans.items()
+            if (state := states[end]).degree > cap and first < state.hub_since
+        }
+        if not ids:
+            return
+        for entity_id, hub_since in _rows(
+            tx,
+            statements.mark_hubs(relationship),
+            ids=sorted(ids),
+            cap=cap,
+            resolution=self._settings.resolution_ms,
+        ):
+            state = states[entity_id]
+            if not state.is_hub:
+                written.new_hubs.append(Entity(relationship.end, entity_id))
+            state.hub_since = hub_since
 
     def _culprits(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None) -> dict[str, str]:
         """Ids of the events that the graph refuses by themselves, with its words, found by trial and rollback."""
@@ -285,7 +259,7 @@ class GraphWriter:
             return
 
 
-_Refreshed = dict[Relationship, dict[tuple[str, str], tuple[int, int]]]
+_Refreshed = dict[Relationship, Spans]
 
 
 class _RolledBackError(Exception):
@@ -298,43 +272,26 @@ def _rows(tx: Tx, statement: str, **parameters: Any) -> list[list[Any]]:
     return rows
 
 
+def _states(tx: Tx, statement: str, rows: list[Row]) -> dict[str, EntityState]:
+    return {rows[i]["id"]: EntityState(*state) for i, *state in _rows(tx, statement, rows=rows, never=NEVER)}
+
+
+def _merge(tx: Tx, relationship: Relationship, spans: Spans, written: Written) -> None:
+    """Write relationships, and note the counters that they raised."""
+    starts, ends = written.entities[relationship.start], written.entities[relationship.end]
+    touched = [(starts[start], ends[end]) for start, end in spans]
+    rows = [
+        {"i": i, "start": start.element_id, "end": end.element_id, "first": first, "last": last}
+        for i, ((start, end), (first, last)) in enumerate(zip(touched, spans.values(), strict=True))
+    ]
+    for i, start_count, end_count in _rows(tx, statements.merge_relationships(relationship), rows=rows):
+        start, end = touched[i]
+        if relationship.start_counter:
+            _raise(start, relationship.start_counter, start_count)
+        if relationship.end_counter:
+            _raise(end, relationship.end_counter, end_count)
+
+
 def _raise(state: EntityState, counter: str, value: int) -> None:
-    if counter == "degree":
-        state.degree = max(state.degree, value)
-    else:
-        state.identifiers = max(state.identifiers, value)
-
-
-def _entity_rows(transactions: Iterable[Transaction]) -> dict[str, list[Row]]:
-    """One row per touched entity, per label in locking order: id, first, last and constant attributes."""
-    rows: dict[str, dict[str, Row]] = {label: {} for label in ENTITY_LABELS}
-    for transaction in transactions:
-        time = transaction.event_time
-        for label, entity_id in transaction.entities():
-            row = rows[label].get(entity_id)
-            if row is None:
-                rows[label][entity_id] = {"id": entity_id, "first": time, "last": time}
-            elif time < row["first"]:
-                row["first"] = time
-            elif time > row["last"]:
-                row["last"] = time
-        for label, entity_id, name, value in statements.attributes_of(transaction):
-            row = rows[label][entity_id]
-            row[name] = statements.merged_attribute(label, name, row.get(name), value)
-    return {label: [found[key] for key in sorted(found)] for label, found in rows.items() if found}
-
-
-def _transaction_rows(transactions: Iterable[Transaction]) -> dict[frozenset[str], list[Row]]:
-    """Rows grouped by which entities a transaction names, as each group is one statement."""
-    shapes: dict[frozenset[str], list[Row]] = defaultdict(list)
-    for t in transactions:
-        ends = {name: value for name in statements.TRANSACTION_ENDS if (value := getattr(t, name)) is not None}
-        properties = {
-            name: value for name in statements.TRANSACTION_PROPERTIES if (value := getattr(t, name)) is not None
-        }
-        properties |= {"id": t.transaction_id, "time": t.event_time, "hour": t.event_time // HOUR_MS}
-        for name in ("merchant", "device", "ip"):
-            if name in ends:
-                properties[f"{name}_hour"] = hour_bucket(ends[name], t.event_time)
-        shapes[frozenset(ends)].append({"card": t.card, "properties": properties, **ends})
-    return shapes
+    if value > getattr(state, counter):
+        setattr(state, counter, value)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_right
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from graph.driver import Graph, Row
 from graph.errors import ServiceError, Unavailable
+from graph.rows import EntityState, TouchTimes
 from graph.writer import Written
 from queries.findings import finding_of
 from queries.late import later_touches
@@ -22,7 +23,11 @@ from queries.spec import Finding, Rule
 #: One query takes no more anchors than this, which bounds what it holds in memory.
 MAX_ANCHORS = 2_000
 
-#: Told after each rule: its id, seconds, anchors and findings; a rule that failed has no findings (``None``).
+#: Rules that are run at the same time: they only read, and none waits for another.
+AT_ONCE = 4
+
+#: Told after each rule, by whatever thread ran it: its id, seconds, anchors and findings; a rule that failed has
+#: no findings (``None``).
 Observer = Callable[[str, float, int, int | None], None]
 
 #: Label → entity id → a touch to test again → how many ms before it the nearest late event was.
@@ -33,35 +38,27 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Touches:
-    """What a batch touched, by label and entity id.
+    """What a batch touched.
 
-    ``times``: sorted distinct event times of its touches, epoch ms.
-    ``counters``: "degree" and "identifiers" after the batch was written.
-    ``late``: those of its touches that are older than its newest event before the batch.
+    ``times``: when, and ``states``: with what counters after the batch.
+    ``late``: those of the times that are older than the entity's newest event before the batch.
     """
 
-    times: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    counters: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    late: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    times: TouchTimes = field(default_factory=dict)
+    states: Mapping[str, Mapping[str, EntityState]] = field(default_factory=dict)
+    late: TouchTimes = field(default_factory=dict)
 
     @classmethod
     def of(cls, written: Written) -> Touches:
         """What a written batch touched."""
-        times: defaultdict[str, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-        for transaction in written.accepted:
-            for label, entity_id in transaction.entities():
-                times[label][entity_id].add(transaction.event_time)
-        touches = cls()
-        for label, found in times.items():
-            touches.times[label] = {entity_id: sorted(held) for entity_id, held in found.items()}
-        for (label, entity_id), state in written.entities.items():
-            counters = {"degree": state.degree, "identifiers": state.identifiers}
-            touches.counters.setdefault(label, {})[entity_id] = counters
-            newest = state.last_seen_before
-            if newest is not None and (
-                late := [held for held in touches.times[label][entity_id] if held < newest]
-            ):
-                touches.late.setdefault(label, {})[entity_id] = late
+        touches = cls(written.touches, written.entities)
+        for label, touched in written.touches.items():
+            states = written.entities[label]
+            for entity_id, times in touched.items():
+                newest = states[entity_id].last_seen_before
+                if newest is not None and times[0] < newest:
+                    late = times[: bisect_left(times, newest)]
+                    touches.late.setdefault(label, {})[entity_id] = late
         return touches
 
 
@@ -82,23 +79,27 @@ class Runner:
             Unavailable: the graph is away; the same call may be made again.
         """
         later = self._later(self._rules, touches)
+        asked = [(rule, rows) for rule in self._rules if (rows := list(_anchors(rule, touches, later)))]
         findings: list[Finding] = []
-        for rule in self._rules:
-            rows = list(_anchors(rule, touches, later))
-            if not rows:
-                continue
-            started = time.perf_counter()
-            found: list[Finding] | None = None
-            try:
-                found = self._read(rule, rows)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for found in pool.map(self._observed, asked):
                 findings += found
-            except Unavailable:
-                raise
-            except ServiceError as error:
-                log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
-            seconds = time.perf_counter() - started
-            self._observe(rule.id, seconds, len(rows), None if found is None else len(found))
         return sorted(findings, key=lambda finding: (finding.time, finding.rule, finding.identity))
+
+    def _observed(self, asked: tuple[Rule, list[Row]]) -> list[Finding]:
+        """What a rule says at its anchors; nothing if it failed."""
+        rule, rows = asked
+        started = time.perf_counter()
+        found: list[Finding] | None = None
+        try:
+            found = self._read(rule, rows)
+        except Unavailable:
+            raise
+        except ServiceError as error:
+            log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
+        seconds = time.perf_counter() - started
+        self._observe(rule.id, seconds, len(rows), None if found is None else len(found))
+        return found or []
 
     def evaluate(self, rule: Rule, touches: Touches) -> list[Finding]:
         """What one rule says at these touches, in order of time and identity.
@@ -132,9 +133,9 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
     """One row for each run of touches of each anchor that passes the rule's gate."""
     for label in rule.header.anchor:
         touched, again = touches.times.get(label, {}), later.get(label, {})
-        counters = touches.counters.get(label, {})
+        states = touches.states.get(label, {})
         for entity_id in sorted(touched.keys() | again.keys()):
-            if entity_id in counters and not _passes(rule, counters[entity_id]):
+            if entity_id in states and not _passes(rule, states[entity_id]):
                 continue
             times = touched.get(entity_id, [])
             if entity_id in again:
@@ -144,8 +145,8 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
                 yield {"label": label, "id": entity_id, "first": run[0], "last": run[-1], "times": run}
 
 
-def _passes(rule: Rule, counters: Mapping[str, int]) -> bool:
-    return all(counters[counter] >= rule.parameters[name] for counter, name in rule.header.gate.items())
+def _passes(rule: Rule, state: EntityState) -> bool:
+    return all(getattr(state, counter) >= rule.parameters[name] for counter, name in rule.header.gate.items())
 
 
 def runs(times: list[int], window_ms: int) -> Iterator[list[int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,8 +47,11 @@ Stage = Literal["all", "detect", "assemble"]
 _WORKER_PATIENCE_S = 5.0
 #: A person waits for a command.
 _COMMAND_PATIENCE_S = 10.0
+_COUNT_RINGS_EVERY_S = 10.0
 #: How many small batches retention may take at a time, so that the stream goes on.
 _RETENTION_BATCHES = 20
+#: A batch makes about this many objects, hardly any of them in cycles: Python's 700 would search them all day.
+_COLLECT_EVERY = 100_000
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 
@@ -71,6 +76,7 @@ class Worker:
 
     pipeline: Pipeline
     graph: Graph
+    codec: Codec
     counts: Counts
     alerts: Callable[[], int]
 
@@ -150,6 +156,7 @@ def opened_worker(
     A ``source`` that is given takes the place of the one that the options name; ``announce`` is told of every
     alert that got out.
     """
+    gc.set_threshold(_COLLECT_EVERY)
     with ExitStack() as stack:
         group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
         owner = uuid.uuid4().hex
@@ -207,9 +214,9 @@ def opened_worker(
             batch_ms=settings.stream.batch_ms,
             heart=telemetry.health,
             metrics=metrics,
-            housekeep=_Housekeeping(graph, settings, metrics),
+            chores=_Housekeeping(graph, settings, metrics),
         )
-        yield Worker(pipeline, graph, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
+        yield Worker(pipeline, graph, codec, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
 
 
 class _Housekeeping:
@@ -220,8 +227,12 @@ class _Housekeeping:
         self._settings = settings
         self._metrics = metrics
         self._swept = 0
+        self._count_at = 0.0
 
     def __call__(self, watermark: int | None) -> None:
+        if time.monotonic() >= self._count_at:
+            self._metrics.rings.replace(RingStore(self._graph).count())
+            self._count_at = time.monotonic() + _COUNT_RINGS_EVERY_S
         if watermark is None or watermark - self._swept < _HOUR_MS:
             return
         cutoff = watermark - self._settings.retention_days * _DAY_MS
@@ -231,7 +242,6 @@ class _Housekeeping:
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:
             self._swept = watermark
-        self._metrics.rings.replace(RingStore(self._graph).count())
 
 
 def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -> Source:

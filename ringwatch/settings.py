@@ -7,6 +7,7 @@ change once loaded, and no secret is ever printed.
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -75,7 +76,7 @@ class StreamSection(Section):
     """A batch closes at ``batch_size`` events or after ``batch_ms``; later than ``lateness_s`` counts as late."""
 
     batch_size: Positive = 2000
-    batch_ms: Positive = 500
+    batch_ms: Positive = 100
     lateness_s: Annotated[int, Field(ge=0)] = 300
 
 
@@ -136,9 +137,10 @@ class KafkaSection(Section):
     group: str = "ringwatch"
     client: Annotated[dict[str, SecretStr], BeforeValidator(_flattened)] = {}
 
-    def properties(self) -> dict[str, str]:
-        """The client properties in clear, for the client alone."""
-        return {name: value.get_secret_value() for name, value in self.client.items()}
+    def properties(self) -> dict[str, Any]:
+        """The client's properties in clear, for it alone; it logs where Ringwatch logs."""
+        clear = {name: value.get_secret_value() for name, value in self.client.items()}
+        return {"logger": logging.getLogger("librdkafka"), **clear}
 
 
 class TelemetrySection(Section):

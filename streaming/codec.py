@@ -110,6 +110,8 @@ class Codec:
         self._readers = readers
         self._plan = [(name, renamed.get(name, name), *readers[name]) for name in FIELDS]
         self._known = frozenset(theirs for _, theirs, _, _ in self._plan)
+        #: Names that the mapping speaks of and that no event has had yet.
+        self.unmet = set(renamed.values())
 
     @property
     def fingerprint(self) -> str:
@@ -140,6 +142,8 @@ class Codec:
         if isinstance(value, BadEvent):
             raise value
         fields = _parse_object(value) if value is None or isinstance(value, bytes) else value
+        if self.unmet:
+            self.unmet.difference_update(fields)
         if not self._known.issuperset(fields):
             self._set_unknown_aside(fields)
         try:

@@ -121,7 +121,7 @@ class Detector:
         self._limit.observe(len(batch.records), [error.reason for _, error in bad])
         self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})
         self._metrics.batch_seconds.record(time.perf_counter() - wrote, {"phase": "rules"})
-        hubs = [(entity, written.entities[entity].hub_since) for entity in written.new_hubs]
+        hubs = [(hub, written.entities[hub.label][hub.id].hub_since) for hub in written.new_hubs]
         return Detection(findings, hubs, self._clock.advance())
 
     def _write(self, batch: Batch, transactions: list[Transaction]) -> Written:

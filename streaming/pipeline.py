@@ -55,7 +55,8 @@ class Heart(Protocol):
 class Pipeline:
     """Runs one source through a front and a forwarder until it ends or is stopped.
 
-    One batch is in flight at a time. Between batches ``housekeep`` may do small chores, given the watermark.
+    One batch is in flight at a time. Between batches, and while none comes, ``chores`` are done, given the
+    watermark.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Pipeline:
         batch_ms: int,
         heart: Heart,
         metrics: Metrics,
-        housekeep: Callable[[int | None], None] = lambda _: None,
+        chores: Callable[[int | None], None] = lambda _: None,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
@@ -80,7 +81,8 @@ class Pipeline:
         self._batch_s = batch_ms / 1000
         self._heart = heart
         self._metrics = metrics
-        self._housekeep = housekeep
+        self._chores = chores
+        self._watermark: int | None = None
         self._progress = progress
         self._cut_short: dict[str, tuple[int, int]] = {}
         self._stop = threading.Event()
@@ -104,6 +106,8 @@ class Pipeline:
             elif self._source.exhausted():
                 self._steadily(self._forwarder.finish)
                 break
+            self._metrics.lag.replace(self._source.lag())
+            self._housekeep()
             self._heart.beat()
         self._steadily(self._forwarder.close)
 
@@ -145,9 +149,14 @@ class Pipeline:
         except _StoppedError:
             return
         self._source.commit(batch.ends)
-        self._metrics.lag.replace(self._source.lag())
-        self._steadily(lambda: self._housekeep(detection.watermark))
+        self._watermark = detection.watermark
         self._progress()
+
+    def _housekeep(self) -> None:
+        try:
+            self._steadily(lambda: self._chores(self._watermark))
+        except _StoppedError:
+            return
 
     def _steadily(self, call: Callable[[], T], idle: Callable[[float], None] | None = None) -> T:
         """Make a call, again and again while something is away: an outage is not bad data."""

@@ -15,8 +15,8 @@ and again within days is selling to itself: cashing out stolen cards, or launder
 source = "typology 7 of the catalogue"
 blind_spots = """
 Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so
-point-of-sale traffic is left out. Cards that are used once or twice each. Devices that change behind
-one IP: the IP counts only what names no device. A merchant with max_merchant approved
+point-of-sale traffic is left out. Cards that are used once or twice each. Devices that change behind one IP: the IP
+counts only what names no device, and only at merchants below the hub cap. A merchant with max_merchant approved
 transactions or more in the window is not judged, since its total is not counted further. Of one hour only the
 first max_per_hour approved transactions at the device or IP are read.
 """
@@ -139,6 +139,7 @@ CALL {
   USING INDEX SEEK t:Transaction(ip_hour)
   WHERE t.device_hour IS NULL AND t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
+  WHERE m.hub_since > a.first
   WITH DISTINCT a, x, m
   MATCH (x)<-[u:USED]-(c:Card)
   WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
@@ -161,7 +162,8 @@ CALL {
     WHERE m IN merchants
     RETURN t, m
   }
-  RETURN x.hub_since AS hub_since, m.id AS merchant, t
+  RETURN CASE WHEN m.hub_since < x.hub_since THEN m.hub_since ELSE x.hub_since END AS hub_since,
+         m.id AS merchant, t
 }
 WITH a, hub_since, merchant, collect(t) AS made
 WHERE size(made) >= $min_transactions

@@ -38,6 +38,9 @@ def list_rings(
     wanted = parse_member(member, settings) if member else None
     with opened_graph(settings) as connection:
         rings = list(RingStore(connection).all(wanted))
+    if not rings:
+        typer.echo("there are no rings" + (f" with {member}" if member else ""))
+        return
     Console().print(ring_table(rings))
 
 

@@ -121,7 +121,7 @@ def test_degrees_count_neighbours_and_come_back_with_the_batch(graph: Graph) -> 
     writer = GraphWriter(graph, SETTINGS)
     writer.write([transaction("t1", "c1", device="d"), transaction("t2", "c2", device="d")])
     written = writer.write([transaction("t3", "c2", device="d"), transaction("t4", "c3", device="d")])
-    assert written.entities[Entity("Device", "d")].degree == 3
+    assert written.entities["Device"]["d"].degree == 3
     assert graph.read("MATCH (d:Device) RETURN d.degree AS degree") == [{"degree": 3}]
 
 
@@ -131,7 +131,7 @@ def test_a_hub_is_marked_with_the_time_at_which_it_became_one(graph: Graph) -> N
     assert writer.write(batch).new_hubs == []
     written = writer.write([transaction("t9", "c9", device="d", event_time=NOON + 9 * MINUTE)])
     assert written.new_hubs == [Entity("Device", "d")]
-    assert written.entities[Entity("Device", "d")].hub_since == NOON + 10 * MINUTE
+    assert written.entities["Device"]["d"].hub_since == NOON + 10 * MINUTE
     # A card that turns out to have come earlier moves that moment back.
     writer.write([transaction("t5", "c5", device="d", event_time=NOON + 5 * MINUTE)])
     (row,) = graph.read("MATCH (d:Device) RETURN d.is_hub AS is_hub, d.hub_since AS hub_since")
@@ -147,9 +147,9 @@ def test_an_entity_below_its_cap_is_no_hub(graph: Graph) -> None:
 def test_what_an_entity_was_last_seen_at_before_the_batch_comes_back(graph: Graph) -> None:
     writer = GraphWriter(graph, SETTINGS)
     first = writer.write([transaction("t1", device="d", event_time=NOON)])
-    assert first.entities[Entity("Device", "d")].last_seen_before is None
+    assert first.entities["Device"]["d"].last_seen_before is None
     late = writer.write([transaction("t2", device="d", event_time=NOON - MINUTE)])
-    assert late.entities[Entity("Device", "d")].last_seen_before == NOON
+    assert late.entities["Device"]["d"].last_seen_before == NOON
     (row,) = graph.read("MATCH (d:Device) RETURN d.first_seen AS first, d.last_seen AS last")
     assert row == {"first": NOON - MINUTE, "last": NOON}
 
@@ -203,7 +203,7 @@ def test_the_checkpoint_is_part_of_the_batch(graph: Graph) -> None:
     again = GraphWriter(graph, SETTINGS).write(batch, mark)
     assert again.accepted == batch
     assert again.duplicates == []
-    assert again.entities[Entity("Card", "hmac:c1")].last_seen_before == NOON
+    assert again.entities["Card"]["hmac:c1"].last_seen_before == NOON
 
 
 def test_a_worker_that_lost_its_partition_cannot_write(graph: Graph) -> None:

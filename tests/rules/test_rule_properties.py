@@ -70,7 +70,7 @@ def touches_one_by_one(touches: Touches) -> Iterator[Touches]:
             label: {entity_id: held[turn : turn + 1] for entity_id, held in entities.items() if turn < len(held)}
             for label, entities in touches.times.items()
         }
-        yield Touches(times=times, counters=touches.counters)
+        yield Touches(times=times, states=touches.states)
 
 
 @every_rule
@@ -94,7 +94,7 @@ def test_touches_tested_together_say_what_each_says_alone(rule: Rule, graph: Gra
     def holds(stream: tuple[list[Transaction], int]) -> None:
         runner = Runner(graph, [])
         for touches in touched(graph, stream):
-            together = runner.evaluate(rule, Touches(times=touches.times, counters=touches.counters))
+            together = runner.evaluate(rule, Touches(times=touches.times, states=touches.states))
             alone = [finding for one in touches_one_by_one(touches) for finding in runner.evaluate(rule, one)]
             assert together == sorted(alone, key=lambda finding: (finding.time, finding.identity))
 

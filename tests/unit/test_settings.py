@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tomllib
@@ -182,6 +183,7 @@ def test_client_properties_are_flat_strings_from_all_layers(monkeypatch: pytest.
     """)
     monkeypatch.setenv("RINGWATCH_KAFKA_CLIENT", '{"sasl.password": "secret"}')
     assert load().kafka.properties() == {
+        "logger": logging.getLogger("librdkafka"),
         "security.protocol": "SASL_SSL",
         "sasl.username": "ada",
         "sasl.password": "secret",
