@@ -15,7 +15,7 @@ from tests.worker import CARD_KEY
 
 ENGINES = ("arcadedb", "neo4j")
 
-_NEO4J_RELEASE, _NEO4J_HEAP = "5.26", "1g"  # the heap that the embedded engine has
+_NEO4J_RELEASE, _NEO4J_MEMORY = "5.26", "1g"  # heap, as the embedded engine has it, and page cache
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def fresh_engine(name: str) -> Iterator[Endpoint]:
         with embedded_engine("embedded:temporary") as engine:
             yield _prepared(Endpoint(engine.uri, engine.user, engine.password, engine.database))
     else:
-        with Neo4jServer(_NEO4J_RELEASE, heap=_NEO4J_HEAP) as server:
+        with Neo4jServer(_NEO4J_RELEASE, heap=_NEO4J_MEMORY, page_cache=_NEO4J_MEMORY) as server:
             yield _prepared(Endpoint(server.uri, server.user, server.password, server.database))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,7 +39,11 @@ def list_command(letters: Letters = None, graph: GraphAddress = None, config: Co
     """List what was set aside: where it stands, why, and what it looked like (masked)."""
     settings = load(config, {"graph.address": graph})
     console = Console()
-    found = list_letters(_address(settings, letters), settings.kafka.properties())
+    address = _address(settings, letters)
+    if letters is None and not Path(address).exists():
+        typer.echo(f"nothing has been set aside: there is no {address}", err=True)
+        return
+    found = list_letters(address, settings.kafka.properties())
     if not console.is_terminal:
         for letter in found:
             typer.echo("\t".join((_text(letter.position), letter.reason, letter.message, letter.event or "")))

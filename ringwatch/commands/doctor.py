@@ -9,12 +9,12 @@ from importlib.metadata import version
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from graph import schema
 from graph.errors import RingwatchError
 from ringwatch.commands.options import ConfigFile, GraphAddress
+from ringwatch.commands.wide import wide_console
 from ringwatch.composition import connected_graph, rules_for, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.addresses import is_kafka, parse_kafka
@@ -45,7 +45,7 @@ def doctor(
         table.add_column(column, overflow="fold")
     for finding in findings:
         table.add_row(finding.what, finding.seen, finding.remedy or "")
-    Console().print(table)
+    wide_console().print(table)
     if any(finding.remedy for finding in findings):
         raise typer.Exit(1)
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from graph.errors import BadEvent, ConfigurationError, RingwatchError
 from graph.events import Entity
 from graph.schema import ENTITY_LABELS
 from ringwatch.commands.options import ConfigFile, GraphAddress
+from ringwatch.commands.wide import wide_console
 from ringwatch.composition import opened_graph, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.alerts import reasons, rfc3339
@@ -41,7 +41,7 @@ def list_rings(
     if not rings:
         typer.echo("there are no rings" + (f" with {member}" if member else ""))
         return
-    Console().print(ring_table(rings))
+    wide_console().print(ring_table(rings))
 
 
 @app.command("show")

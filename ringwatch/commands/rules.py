@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from graph.errors import ConfigurationError
@@ -16,6 +15,7 @@ from queries.lint import check
 from queries.loader import load_rule
 from queries.spec import Rule
 from ringwatch.commands.options import ConfigFile, GraphAddress
+from ringwatch.commands.wide import wide_console
 from ringwatch.composition import opened_graph, rules_for
 from ringwatch.settings import Settings, load
 
@@ -35,7 +35,7 @@ def list_rules(config: ConfigFile = None) -> None:
         header = rule.header
         anchors = ", ".join(header.anchor)
         table.add_row(header.id, str(header.version), header.status, header.severity, anchors, header.title)
-    Console().print(table)
+    wide_console().print(table)
 
 
 @app.command("show")
@@ -43,7 +43,7 @@ def show_rule(rule_id: str, config: ConfigFile = None) -> None:
     """Show one rule: why it is, what it misses, what to look at first, and its Cypher."""
     rule = _named(load(config), [rule_id])[0]
     header = rule.header
-    console = Console(highlight=False)
+    console = wide_console()
     console.print(f"[bold]{header.id}[/] v{header.version} ({header.status}, {header.severity}): {header.title}\n")
     for name, text in (
         ("why", header.rationale),
@@ -60,7 +60,7 @@ def show_rule(rule_id: str, config: ConfigFile = None) -> None:
         value = rule.parameters[name]
         table.add_row(name, f"{value:g}", f"{parameter.min:g}", f"{parameter.max:g}", parameter.meaning)
     console.print(table)
-    console.print(rule.body, markup=False)
+    typer.echo(rule.body)
 
 
 @app.command("check")

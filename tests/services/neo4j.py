@@ -35,7 +35,7 @@ server.bolt.advertised_address=:{port}
 server.http.listen_address=:{http_port}
 server.http.advertised_address=:{http_port}
 server.memory.heap.max_size={heap}
-server.memory.pagecache.size=128m
+server.memory.pagecache.size={page_cache}
 db.tx_log.rotation.retention_policy=1 files
 db.tx_log.preallocate=false
 dbms.usage_report.enabled=false
@@ -51,14 +51,14 @@ class Neo4jServer(JavaServer):
     password = "test-password-1"
     database = "neo4j"
 
-    def __init__(self, release: str, *, heap: str = "768m") -> None:
+    def __init__(self, release: str, *, heap: str = "768m", page_cache: str = "128m") -> None:
         self.release = RELEASES[release]
         java, java_version = find_java(self.release.java)
         jars = class_path(
             f"org.neo4j:neo4j:{self.release.version}", f"org.neo4j.app:neo4j-server:{self.release.version}"
         )
         super().__init__()
-        self._heap = heap
+        self._heap, self._page_cache = heap, page_cache
         self._port, self.http_port = free_port(), free_port()
         self.uri = f"bolt://{HOST}:{self._port}"
         self._java = [str(java), "-XX:+UseG1GC", *_module_flags(java_version), "-cp", jars]
@@ -71,7 +71,13 @@ class Neo4jServer(JavaServer):
         for name in ("conf", "data", "logs", "run", "plugins", "import", "certificates", "licenses", "lib"):
             (self.folder / name).mkdir()
         configuration.write_text(
-            _CONFIGURATION.format(host=HOST, port=self._port, http_port=self.http_port, heap=self._heap)
+            _CONFIGURATION.format(
+                host=HOST,
+                port=self._port,
+                http_port=self.http_port,
+                heap=self._heap,
+                page_cache=self._page_cache,
+            )
         )
         subprocess.run(
             [*self._java, "org.neo4j.cli.AdminTool", "dbms", "set-initial-password", self.password],

@@ -1,0 +1,100 @@
+"""The commands beside ``run``, as their users type them, on the embedded engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from graph.embedded import embedded_engine
+from ringwatch.simulation import Simulation, write
+from tests.worker import Ringwatch, read_lines
+
+SMALL = 1_000
+
+
+@pytest.fixture(scope="module")
+def ringwatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ringwatch]:
+    """The command line in a folder whose graph has seen a simulated stream and one bad event."""
+    folder = tmp_path_factory.mktemp("commands")
+    write(Simulation(SMALL, 5, fraud_rate=0.1), folder)
+    with (folder / "transactions.jsonl").open("a") as file:
+        file.write('{"transaction_id": "bad", "event_time": "soon", "card": "c", "amount": 1}\n')
+    # An engine that runs already is joined, which spares each command its start.
+    with embedded_engine(f"embedded:{folder / '.ringwatch'}"), closing(Ringwatch(folder)) as commands:
+        commands("run", "--source", "transactions.jsonl", "--alerts", "alerts.jsonl", "--report", "report.json")
+        yield commands
+
+
+def test_a_run_reports_what_it_did(ringwatch: Ringwatch) -> None:
+    report = json.loads((ringwatch.folder / "report.json").read_text())
+    assert report.keys() >= {"read", "accepted", "duplicates", "dead_lettered", "rings", "alerts", "seconds"}
+    assert (report["read"], report["dead_lettered"]) == (report["accepted"] + report["duplicates"] + 1, 1)
+    assert report["alerts"] == len(read_lines(ringwatch.folder / "alerts.jsonl")) > 0
+
+
+def test_rings_are_listed_shown_and_exported(ringwatch: Ringwatch) -> None:
+    ringwatch("rings", "export", "--out", "rings.jsonl")
+    rings = read_lines(ringwatch.folder / "rings.jsonl")
+    listed = ringwatch("rings", "list")
+    for ring in rings:
+        assert ring.keys() >= {"ring_id", "typologies", "severity", "status", "first_seen", "last_seen"}
+        assert ring["members"]
+        assert ring["transaction_ids"]
+        assert ring["ring_id"] in listed
+    assert json.loads(ringwatch("rings", "show", rings[0]["ring_id"])) == rings[0]
+    with_device = next(ring for ring in rings if "device" in ring["members"])
+    found = ringwatch("rings", "list", "--member", f"device:{with_device['members']['device'][0]}")
+    assert with_device["ring_id"] in found
+    assert "there are no rings" in ringwatch("rings", "list", "--member", "device:nobody's")
+    assert "there is no ring r0" in ringwatch("rings", "show", "r0", code=1)
+    assert "--member wants" in ringwatch("rings", "list", "--member", "hat:1", code=2)
+
+
+def test_a_dead_letter_comes_back_once_its_cause_is_mended(ringwatch: Ringwatch) -> None:
+    (letter,) = ringwatch("dead-letters", "list").splitlines()
+    _, reason, _, event = letter.split("\t")
+    assert reason == "bad_time"
+    assert '"soon"' in event
+    (ringwatch.folder / "one.jsonl").write_text(
+        '{"transaction_id": "x1", "event_time": "06/11/2025", "card": "c", "amount": 1}\n'
+    )
+    letters = ("--dead-letters", "one-letters.jsonl")
+    assert "accepted 0" in ringwatch("run", "--source", "one.jsonl", *letters)
+    position, *_ = ringwatch("dead-letters", "list", *letters).split("\t")
+    assert "there is no dead letter at nowhere@1" in ringwatch("dead-letters", "replay", "nowhere@1", code=2)
+    mended = ("--time-format", "%d/%m/%Y")
+    assert "accepted 1," in ringwatch("dead-letters", "replay", position, *letters, *mended)
+
+
+def test_nothing_set_aside_is_no_error(ringwatch: Ringwatch) -> None:
+    assert "nothing has been set aside" in ringwatch("dead-letters", "list", "--graph", "embedded:empty")
+    assert "cannot be read from nowhere.jsonl" in ringwatch(
+        "dead-letters", "list", "--dead-letters", "nowhere.jsonl", code=2
+    )
+
+
+def test_a_name_in_the_map_that_no_event_has_is_told(ringwatch: Ringwatch) -> None:
+    said = ringwatch("run", "--source", "transactions.jsonl", "--map", "device=dveice", "--group", "again")
+    assert "no event has what --map names: dveice" in said
+
+
+def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None:
+    assert "account_takeover_fan_in" in ringwatch("rules", "list")
+    shown = ringwatch("rules", "show", "card_testing")
+    assert "UNWIND $anchors AS a" in shown
+    assert "min_cards" in shown
+    assert "there is no rule nonesuch" in ringwatch("rules", "show", "nonesuch", code=2)
+    assert "0 failed" in ringwatch("rules", "test", "device_farm")
+    assert "card_testing: ok" in ringwatch("rules", "check")
+    broken = ringwatch.folder / "broken.cypher"
+    broken.write_text("MATCH (n) RETURN n")
+    assert "broken.cypher" in ringwatch("rules", "check", str(broken), code=2)
+
+
+def test_doctor_says_what_to_do(ringwatch: Ringwatch) -> None:
+    assert "schema" in ringwatch("doctor")
+    away = ringwatch("doctor", "--source", "kafka://127.0.0.1:1/transactions", code=1)
+    assert "no broker answers at 127.0.0.1:1" in away
