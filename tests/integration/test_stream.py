@@ -6,8 +6,6 @@ import json
 import signal
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import jsonschema
@@ -30,18 +28,6 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stream")
     write(Simulation(TRANSACTIONS, 11), folder)
     return folder
-
-
-@pytest.fixture
-def ringwatch(tmp_path: Path, graph: Graph, endpoint: Endpoint) -> Iterator[Ringwatch]:
-    """The command line on the (empty) graph under test."""
-    (tmp_path / "ringwatch.toml").write_text(
-        f'[graph]\naddress = "{endpoint.uri}"\ndatabase = "{endpoint.database}"\n'
-        "[stream]\nbatch_size = 500\nbatch_ms = 100\n"
-    )
-    user, password = endpoint.user, endpoint.password
-    with closing(Ringwatch(tmp_path, RINGWATCH_GRAPH_USER=user, RINGWATCH_GRAPH_PASSWORD=password)) as commands:
-        yield commands
 
 
 @pytest.fixture
