@@ -72,11 +72,11 @@ def expire(
     expire_batch = partial(_expire_batch, before=until * HOUR_MS, hub_caps=hub_caps)
     hours = _registered_hours(graph, until)
     gone = Expired()
-    for number, members in enumerate(_batches(graph, hours, batch)):
+    for number, (hour, ids) in enumerate(_batches(graph, hours, batch)):
         if number == max_batches:
-            gone, until = replace(gone, complete=False), members[0][0]
+            gone, until = replace(gone, complete=False), hour
             break
-        gone += graph.write(partial(expire_batch, ids=[transaction_id for _, transaction_id in members]))
+        gone += graph.write(partial(expire_batch, ids=ids))
     if emptied := [hour for hour in hours if hour < until]:
         graph.write(partial(_forget_hours, hours=emptied))
     return gone
@@ -87,17 +87,19 @@ def _registered_hours(graph: Graph, until: int) -> list[int]:
     return sorted(row["hour"] for row in rows)
 
 
-def _batches(graph: Graph, hours: Sequence[int], size: int) -> Iterator[list[tuple[int, str]]]:
-    """The (hour, id) of every transaction of these hours, hour after hour."""
-    pending: list[tuple[int, str]] = []
-    for hour in hours:
-        rows = graph.read("MATCH (t:Transaction {hour: $hour}) RETURN t.id AS id", hour=hour)
-        pending += sorted((hour, row["id"]) for row in rows)
-        while len(pending) >= size:
-            yield pending[:size]
-            del pending[:size]
-    if pending:
-        yield pending
+def _batches(graph: Graph, hours: Sequence[int], size: int) -> Iterator[tuple[int, list[str]]]:
+    """Up to ``size`` transactions of these hours, hour after hour, and the first hour among them.
+
+    What was yielded has to be gone when the next is asked for.
+    """
+    while rows := graph.read(
+        "UNWIND $hours AS hour MATCH (t:Transaction {hour: hour}) RETURN hour, t.id AS id LIMIT $size",
+        hours=hours,
+        size=size,
+    ):
+        first = rows[0]["hour"]
+        yield first, sorted(row["id"] for row in rows)
+        hours = [hour for hour in hours if hour >= first]
 
 
 def _forget_hours(tx: Tx, hours: Sequence[int]) -> None:

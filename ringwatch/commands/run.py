@@ -62,6 +62,8 @@ def run(
         stage=chosen,
         until_end=until_end,
     )
+    if report is not None:
+        write_report(report, {})  # a path that cannot be written is better known now than after the run
     summary = run_worker(settings, options)
     print_summary(summary)
     if summary["dead_lettered"]:

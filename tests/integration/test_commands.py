@@ -35,6 +35,11 @@ def test_a_run_reports_what_it_did(ringwatch: Ringwatch) -> None:
     assert report["alerts"] == len(read_lines(ringwatch.folder / "alerts.jsonl")) > 0
 
 
+def test_a_report_that_cannot_be_written_is_known_before_the_run(ringwatch: Ringwatch) -> None:
+    said = ringwatch("run", "--source", "transactions.jsonl", "--report", "no/such/folder/r.json", code=2)
+    assert said == "ringwatch: the report cannot be written to no/such/folder/r.json: No such file or directory\n"
+
+
 def test_rings_are_listed_shown_and_exported(ringwatch: Ringwatch) -> None:
     ringwatch("rings", "export", "--out", "rings.jsonl")
     rings = read_lines(ringwatch.folder / "rings.jsonl")
