@@ -210,7 +210,12 @@ class KafkaSource:
         self._consumer.close()
 
     def _subscribe(self) -> None:
-        self._consumer.subscribe([self._address.topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        self._consumer.subscribe(
+            [self._address.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
 
     def _records(self, messages: list[kafka.Message]) -> list[Record]:
         records = []
@@ -252,6 +257,11 @@ class KafkaSource:
             self._held.discard(name)
         consumer.incremental_unassign(partitions)
         log.info("partitions_revoked", extra={"partitions": names})
+
+    def _on_lost(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:
+        """The group has put this worker out (a broker was away for long): it holds nothing until it is back."""
+        self._joined = False
+        self._on_revoke(consumer, partitions)
 
     def _hold(self, partitions: Iterable[str]) -> None:
         names = set(partitions)
