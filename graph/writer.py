@@ -184,11 +184,13 @@ class GraphWriter:
         return {relationship: spans for relationship, spans in news.items() if spans}
 
     def _covers(self, relationship: Relationship, pair: tuple[str, str], span: tuple[int, int]) -> bool:
-        """Whether this writer has put a relationship there that begins and ends outside this span."""
+        """Whether this writer knows that a relationship begins and ends outside this span."""
+        known = self._known_span(relationship, pair)
+        return known is not None and known[0] <= span[0] and span[1] <= known[1]
+
+    def _known_span(self, relationship: Relationship, pair: tuple[str, str]) -> tuple[int, int] | None:
         known = self._known[relationship].get(pair)
-        if known is None or known[1] < self._newest - _TRUSTED_MS:
-            return False
-        return known[0] <= span[0] and span[1] <= known[1]
+        return known if known is not None and known[1] >= self._newest - _TRUSTED_MS else None
 
     def _remember(self, refreshed: _Refreshed) -> None:
         for relationship, spans in refreshed.items():
@@ -196,7 +198,10 @@ class GraphWriter:
             if len(known) + len(spans) > _KNOWN_LIMIT:
                 known.clear()
             for pair, span in spans.items():
-                widen(known, pair, span)
+                if self._known_span(relationship, pair) is None:
+                    known[pair] = span
+                else:
+                    widen(known, pair, span)
 
     def _mark_hubs(self, tx: Tx, relationship: Relationship, spans: Spans, written: Written) -> None:
         """Set when each entity above its cap passed it: the time of its (cap + 1)th neighbour.

@@ -191,6 +191,18 @@ def test_a_graph_that_refuses_everything_blames_no_event(graph: Graph, monkeypat
         writer.write([transaction("t1")])
 
 
+def test_what_was_deleted_meanwhile_is_not_known_any_more(graph: Graph) -> None:
+    writer, day = GraphWriter(graph, SETTINGS), 24 * 60 * MINUTE
+    writer.write([transaction("t1", device="d")])
+    graph.write(
+        lambda tx: tx.run("MATCH ()-[u:USED]->() DELETE u")
+    )  # as retention does, this worker's or another's
+    for number, minutes in enumerate((0, -30), start=2):  # the second is late
+        writer.write([transaction(f"t{number}", device="d", event_time=NOON + 100 * day + minutes * MINUTE)])
+    times = graph.read("MATCH ()-[u:USED]->() RETURN u.first_seen AS first, u.last_seen AS last")
+    assert times == [{"first": NOON + 100 * day - 30 * MINUTE, "last": NOON + 100 * day}]
+
+
 def test_the_checkpoint_is_part_of_the_batch(graph: Graph) -> None:
     checkpoints = Checkpoints(graph, "group", "owner")
     checkpoints.claim(["p/0"])
