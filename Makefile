@@ -38,16 +38,18 @@ chaos: .venv/dev.stamp
 # Pin again what setup.cfg asks for; needs uv.
 requirements:
 	$(COMPILE) setup.cfg --output-file requirements.txt
-	$(COMPILE) --extra dev setup.cfg --output-file requirements-dev.txt
+	$(COMPILE) --extra evaluate --constraint requirements.txt setup.cfg --output-file requirements-evaluate.txt
+	$(COMPILE) --extra dev --extra evaluate --constraint requirements-evaluate.txt setup.cfg --output-file requirements-dev.txt
 
 # Not .venv/bin/python: Debian without python3-venv leaves one behind that has no pip.
 .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ringwatch needs Python 3.11 or later: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 
-.venv/core.stamp: requirements.txt setup.cfg pyproject.toml | .venv/bin/pip
+# With what `ringwatch evaluate` needs; an image that runs the stream does without.
+.venv/core.stamp: requirements-evaluate.txt setup.cfg pyproject.toml | .venv/bin/pip
 	@echo "Installing Ringwatch into .venv; this happens once and takes a minute or two."
-	$(PIP) install --requirement requirements.txt
+	$(PIP) install --requirement requirements-evaluate.txt
 	$(PIP) install --no-deps --editable .
 	@touch $@
 

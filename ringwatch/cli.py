@@ -10,6 +10,7 @@ from graph.errors import ConfigurationError, RingwatchError
 from ringwatch.commands import dead_letters, rings, rules
 from ringwatch.commands.demo import demo
 from ringwatch.commands.doctor import doctor
+from ringwatch.commands.evaluate import evaluate
 from ringwatch.commands.produce import produce
 from ringwatch.commands.run import run
 from ringwatch.commands.simulate import simulate
@@ -25,6 +26,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(produce)
 app.command()(simulate)
+app.command()(evaluate)
 app.command()(doctor)
 app.add_typer(rules.app, name="rules")
 app.add_typer(rings.app, name="rings")

@@ -83,7 +83,14 @@ def test_every_package_ships_its_types_and_data() -> None:
         assert others <= shipped
 
 
-@pytest.mark.parametrize(("file", "extras"), [("requirements.txt", ()), ("requirements-dev.txt", ("dev",))])
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements.txt", ()),
+        ("requirements-evaluate.txt", ("evaluate",)),
+        ("requirements-dev.txt", ("dev", "evaluate")),
+    ],
+)
 def test_requirements_are_in_step_with_setup_cfg(file: str, extras: tuple[str, ...]) -> None:
     wanted = listed(setup()["options"]["install_requires"])
     for extra in extras:
@@ -92,12 +99,12 @@ def test_requirements_are_in_step_with_setup_cfg(file: str, extras: tuple[str, .
     assert direct == {name.lower() for name in wanted}, "run: make requirements"
 
 
-def test_both_requirements_pin_the_same_versions() -> None:
-    core, dev = (
+def test_all_requirements_pin_the_same_versions() -> None:
+    core, evaluate, dev = (
         set(re.findall(r"^\S+==\S+", (ROOT / file).read_text("utf-8"), re.MULTILINE))
-        for file in ("requirements.txt", "requirements-dev.txt")
+        for file in ("requirements.txt", "requirements-evaluate.txt", "requirements-dev.txt")
     )
-    assert core <= dev, "run: make requirements"
+    assert core <= evaluate <= dev, "run: make requirements"
 
 
 def test_the_hot_path_installs_without_torch() -> None:

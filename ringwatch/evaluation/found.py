@@ -1,0 +1,100 @@
+"""What a detector reported: rings (as ``ringwatch rings export`` writes them) and the alerts that told of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ringwatch.evaluation.truth import moment, read_lines
+from streaming.instants import Instants
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """How sure the detector is, from 0 to 1."""
+
+    final: float = 0.0
+
+
+class Ring(msgspec.Struct, frozen=True, kw_only=True):
+    """A ring as it ended, with all its evidence; a merged one is named in its survivor's ``merged_from``."""
+
+    ring_id: str
+    transaction_ids: list[str]
+    first_seen: str
+    typologies: list[str] = []
+    status: str = "open"
+    merged_from: list[str] = []
+    risk: Risk | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The evidence that an alert carries."""
+
+    transaction_ids: list[str] = []
+
+
+class AlertData(msgspec.Struct, frozen=True, kw_only=True):
+    """What the evaluation reads of an alert."""
+
+    ring_id: str
+    revision: int = 1
+    risk: Risk = Risk()
+    evidence: Evidence = Evidence()
+    merged_from: list[str] = []
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an alerts file."""
+
+    time: str
+    data: AlertData
+
+
+@dataclass
+class Reported:
+    """A ring as an analyst met it: when, with what risk, and how often it was told of.
+
+    ``first_alert`` is event time in ms; without alerts it is the ring's first evidence, and ``alerts`` is 0.
+    ``names`` are all ids that its alerts bore.
+    """
+
+    ring: Ring
+    first_alert: int
+    risk: float
+    alerts: int = 0
+    names: set[str] = field(default_factory=set)
+
+    @property
+    def transactions(self) -> set[str]:
+        """Its evidence."""
+        return set(self.ring.transaction_ids)
+
+
+def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
+    """Every ring of an export, with what its alerts say if there are any, in order of first alert.
+
+    Raises:
+        ConfigurationError: a file cannot be read.
+    """
+    times = Instants(None, lambda: 2**62)
+    rings = list(read_lines(rings_file, Ring))
+    survivors = {name: ring.ring_id for ring in rings for name in (*ring.merged_from, ring.ring_id)}
+    told: defaultdict[str, list[tuple[int, Alert]]] = defaultdict(list)
+    for alert in read_lines(alerts_file, Alert) if alerts_file else ():
+        name = alert.data.ring_id
+        told[survivors.get(name, name)].append((moment(times, alert.time, rings_file), alert))
+    reported = []
+    for ring in rings:
+        alerts = told.get(ring.ring_id, [])
+        if alerts_file and not alerts:
+            continue  # nobody was told of it
+        first, risk = moment(times, ring.first_seen, rings_file), ring.risk.final if ring.risk else 0.0
+        if alerts:
+            first, opening = min(alerts, key=lambda item: (item[0], item[1].data.revision))
+            risk = opening.data.risk.final
+        names = {alert.data.ring_id for _, alert in alerts}
+        reported.append(Reported(ring, first, risk, len(alerts), names or {ring.ring_id}))
+    return sorted(reported, key=lambda one: (one.first_alert, one.ring.ring_id))

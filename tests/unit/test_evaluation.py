@@ -1,0 +1,181 @@
+"""The evaluation: a stream small enough that every figure can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graph.errors import ConfigurationError
+from ringwatch.commands.evaluate import evaluate as command
+from ringwatch.evaluation.baselines import component_rings, transaction_model
+from ringwatch.evaluation.found import read_reported
+from ringwatch.evaluation.matching import within_budget
+from ringwatch.evaluation.measures import measure
+from ringwatch.evaluation.report import evaluate
+from ringwatch.evaluation.truth import Truth, read_truth
+from ringwatch.simulation import Simulation, write
+
+HOUR = 3_600_000
+START = 1_735_689_600_000
+
+
+def lines(path: Path, *objects: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
+    return path
+
+
+def payment(name: str, hour: float, card: str, **fields: Any) -> dict[str, Any]:
+    told = {"transaction_id": name, "event_time": START + int(hour * HOUR), "card": card, "amount": 10.0}
+    return {**told, "currency": "EUR", **fields}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two rings of four payments each, one camouflaged, and an honest office of three."""
+    stolen = [payment(f"a{n}", n, f"ca{n}", device="d1") for n in range(4)]
+    farmed = [payment(f"b{n}", 10 + n, f"cb{n % 2}", device="d2", amount=100.0 * (n + 1)) for n in range(4)]
+    disguise = [payment("b-camouflage", 12.5, "cb0")]
+    office = [payment(f"o{n}", 24 + n, f"co{n}", ip="10.0.0.1") for n in range(3)]
+    others = [payment(f"x{n}", 30 + n, f"cx{n}") for n in range(5)]
+    lines(tmp_path / "transactions.jsonl", *stolen, *farmed, *disguise, *office, *others, stolen[0])
+    lines(
+        tmp_path / "rings.jsonl",
+        {"ring_id": "A", "typology": "card_testing", "transaction_ids": [f"a{n}" for n in range(4)]},
+        {
+            "ring_id": "B",
+            "typology": "device_farm",
+            "transaction_ids": [f"b{n}" for n in range(4)],
+            "camouflage_transaction_ids": ["b-camouflage"],
+        },
+    )
+    lines(
+        tmp_path / "honest.jsonl",
+        {"group_id": "o", "kind": "office", "members": {}, "transaction_ids": ["o0", "o1", "o2"]},
+    )
+    return tmp_path
+
+
+def ring(name: str, *transactions: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "ring_id": name,
+        "transaction_ids": list(transactions),
+        "first_seen": "2025-01-01T00:00:00Z",
+        "typologies": ["t"],
+        **fields,
+    }
+
+
+def alert(name: str, hour: float, revision: int = 1, risk: float = 0.5) -> dict[str, Any]:
+    time = f"2025-01-0{1 + int(hour // 24)}T{int(hour % 24):02d}:{int(hour % 1 * 60):02d}:00Z"
+    return {"time": time, "data": {"ring_id": name, "revision": revision, "risk": {"final": risk}}}
+
+
+@pytest.fixture
+def found(folder: Path) -> tuple[Path, Path]:
+    """A in two parts (one of them once under a name that was merged away), and the office as a false alarm."""
+    rings = lines(
+        folder / "found.jsonl",
+        ring("r1", "a0", "a1", "a2", merged_from=["r0"]),
+        ring("r2", "a3", "x0", "a1"),
+        ring("r3", "o0", "o1", "x1"),
+        ring("untold", "b0", "b1"),
+    )
+    alerts = lines(
+        folder / "alerts.jsonl",
+        alert("r0", 1.5),
+        alert("r1", 2.5, risk=0.9),
+        alert("r1", 3.5, 2, risk=0.9),
+        alert("r2", 4, risk=0.2),
+        alert("r3", 30, risk=0.6),
+    )
+    return rings, alerts
+
+
+def test_every_figure_of_a_small_stream(folder: Path, found: tuple[Path, Path]) -> None:
+    figures = measure(read_truth(folder), read_reported(*found))
+    assert (figures.reported, figures.false_alarms) == (3, 1)
+    assert figures.precision == pytest.approx(2 / 3)
+    overall = figures.overall
+    assert (overall.rings, overall.found, overall.recall) == (2, 1, 0.5)
+    assert overall.member_f1 == pytest.approx(2 * 3 / (4 + 3))
+    assert overall.transactions_until_alert == 2
+    assert overall.hours_until_alert == 1.5
+    assert overall.money_lost_share == 0.5
+    assert overall.alerts_per_ring == 4
+    assert overall.churn == 2
+    assert figures.by_typology["device_farm"].recall == 0
+    assert figures.by_typology["card_testing"].recall == 1
+    assert {name: one.rings for name, one in figures.by_camouflage.items()} == {
+        "none": 1,
+        "up to 0.5 per fraud": 1,
+    }
+    office = figures.look_alikes["office"]
+    assert (office.groups, office.groups_flagged, office.transactions, office.transactions_flagged) == (1, 1, 3, 2)
+    everybody = figures.look_alikes["all honest traffic"]
+    assert (everybody.transactions, everybody.transactions_flagged) == (8, 3)
+    assert figures.false_alarm_typologies == {"t": 1}
+
+
+def test_what_nobody_was_told_of_counts_only_without_alerts(folder: Path, found: tuple[Path, Path]) -> None:
+    without = measure(read_truth(folder), read_reported(found[0], None))
+    assert without.overall.recall == 1
+    assert without.overall.alerts_per_ring is None
+
+
+def test_a_budget_takes_the_riskiest_of_each_day(folder: Path, found: tuple[Path, Path]) -> None:
+    chosen = within_budget(read_reported(*found), 1)
+    assert [one.ring.ring_id for one in chosen] == ["r1", "r3"]
+
+
+def test_half_of_another_ring_is_not_that_ring(folder: Path) -> None:
+    rings = lines(folder / "half.jsonl", ring("r", "a0", "a1", "x0", "x1"))
+    assert measure(read_truth(folder), read_reported(rings, None)).false_alarms == 1
+
+
+def test_components_are_what_shares_anything(folder: Path) -> None:
+    rings = {frozenset(one.transactions) for one in component_rings(read_truth(folder))}
+    assert rings == {frozenset(f"a{n}" for n in range(4)), frozenset(f"o{n}" for n in range(3))}
+
+
+def test_a_stream_without_known_fraud_trains_no_model(folder: Path) -> None:
+    assert transaction_model(read_truth(folder), 5) is None
+    assert evaluate(read_truth(folder), [], 5).within_budget.precision is None
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    folder = tmp_path_factory.mktemp("truth")
+    write(Simulation(30_000, seed=2, fraud_rate=0.02), folder)
+    return folder, read_truth(folder)
+
+
+def test_the_model_beats_chance_and_sees_no_label_before_its_time(simulated: tuple[Path, Truth]) -> None:
+    _, truth = simulated
+    model = transaction_model(truth, 20)
+    assert model is not None
+    cut = sorted(truth.times.values())[model.trained_on]
+    assert model.known_fraud <= sum(fraud and known <= cut for known, fraud in truth.known_at.values())
+    assert model.roc_auc > 0.5
+    assert model.average_precision > len(truth.fraud) / len(truth.payments)
+
+
+def test_the_truth_itself_is_found_whole(simulated: tuple[Path, Truth], tmp_path: Path) -> None:
+    folder, truth = simulated
+    rings = lines(tmp_path / "r.jsonl", *(ring(one.ring_id, *one.transaction_ids) for one in truth.rings))
+    command(truth=folder, rings=rings, budget=1_000, out=tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    within = report["within_budget"]
+    assert (within["precision"], within["overall"]["recall"], within["overall"]["member_f1"]) == (1, 1, 1)
+    assert "data:image/png" in (tmp_path / "out" / "evaluation.html").read_text()
+
+
+def test_a_wrong_line_is_named(folder: Path) -> None:
+    with (folder / "rings.jsonl").open("a") as file:
+        file.write('{"ring_id": 1}\n')
+    with pytest.raises(ConfigurationError, match=r"rings\.jsonl, line 3"):
+        read_truth(folder)
+    with pytest.raises(ConfigurationError, match=r"missing\.jsonl"):
+        read_reported(folder / "missing.jsonl", None)
