@@ -1,0 +1,167 @@
+"""Memory over a long stream: ``python -m benchmarks.memory`` runs ten million simulated payments and draws it.
+
+The payments go from the generator into the pipeline without a file between; everything is on. Sampled between
+batches: what the worker (the generator with it) and the engine hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from benchmarks.engines import ENGINES, fresh_engine
+from benchmarks.machine import Machine
+from graph.errors import Fenced
+from ringwatch import logs
+from ringwatch.composition import RunOptions, opened_worker
+from ringwatch.simulation import Simulation
+from ringwatch.telemetry import Telemetry
+from streaming.records import Record
+
+_SEED = 1
+_SAMPLES = 200
+_PARTITION = "simulation"
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Resident memory in MiB with so many payments in the graph."""
+
+    payments: int
+    worker: float
+    engine: float
+
+
+class Simulated:
+    """A simulation as a source that cannot be read again."""
+
+    def __init__(self, transactions: int, after: Callable[[int], None]) -> None:
+        self._events = Simulation(transactions, _SEED).events()
+        self._after = after
+        self._encode = msgspec.json.Encoder().encode
+        self._read = 0
+        self._ended = False
+
+    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
+        """Claim the only partition; there is nothing to resume."""
+        starts([_PARTITION])
+
+    def assigned(self) -> list[str]:
+        """The only partition."""
+        return [_PARTITION]
+
+    def read(self, limit: int, wait_s: float) -> list[Record]:  # noqa: ARG002 - never waits
+        """The next payments; the batch before them has been dealt with."""
+        self._after(self._read)
+        records = list(self._records(limit))
+        self._ended = len(records) < limit
+        self._read += len(records)
+        return records
+
+    def _records(self, limit: int) -> Iterator[Record]:
+        for offset, event in enumerate(islice(self._events, limit), start=self._read):
+            yield Record(_PARTITION, offset, self._encode(event.payment))
+
+    def read_range(self, ranges: Mapping[str, tuple[int, int]]) -> list[Record]:
+        """Nothing can be read again."""
+        raise Fenced(f"{sorted(ranges)} cannot be read again")
+
+    def idle(self, wait_s: float) -> None:
+        """Nothing has to be kept alive."""
+
+    def rejoin(self, error: Fenced) -> None:
+        """Nobody else reads a simulation."""
+        raise error
+
+    def exhausted(self) -> bool:
+        """Whether the stream has ended."""
+        return self._ended
+
+    def commit(self, ends: Mapping[str, int]) -> None:
+        """There is no book-keeping of its own."""
+
+    def lag(self) -> dict[str, int]:
+        """Not known."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def main() -> None:
+    """Run, and write the samples and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--transactions", type=int, default=10_000_000)
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--out", type=Path, default=Path("bench-results"))
+    chosen = parser.parse_args()
+    logs.configure("error", "text")
+    console = Console()
+    console.print(Machine.here())
+    samples = sample(chosen.engine, chosen.transactions)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    (chosen.out / "memory.json").write_bytes(msgspec.json.encode(samples))
+    plot(samples).savefig(chosen.out / "memory.png", dpi=120)
+    early, late = samples[len(samples) // 4], samples[-1]
+    console.print(
+        f"The worker holds {late.worker:,.0f} MiB after {late.payments:,} payments, {early.worker:,.0f} after "
+        f"{early.payments:,}: {late.worker / early.worker:.2f} times as much; the engine "
+        f"{late.engine / early.engine:.2f} times. Written: {chosen.out / 'memory.png'}"
+    )
+
+
+def sample(engine: str, transactions: int) -> list[Sample]:
+    """Run a stream on a fresh engine, everything on, and look at memory as it goes."""
+    samples: list[Sample] = []
+    step = max(1, transactions // _SAMPLES)
+
+    def look(payments: int) -> None:
+        if payments and payments // step > (samples[-1].payments // step if samples else 0):
+            engines = sum(_resident_mib(child) for child in _children(os.getpid()))
+            samples.append(Sample(payments, _resident_mib(os.getpid()), engines))
+
+    with tempfile.TemporaryDirectory(prefix="ringwatch-memory-") as name, fresh_engine(engine) as endpoint:
+        folder = Path(name)
+        options = RunOptions("simulated", str(folder / "alerts.jsonl"), str(folder / "dead-letters.jsonl"))
+        with (
+            Telemetry.start("127.0.0.1", None) as telemetry,
+            opened_worker(endpoint.settings(), options, telemetry, Simulated(transactions, look)) as worker,
+        ):
+            worker.pipeline.run()
+    return samples
+
+
+def plot(samples: list[Sample]) -> Figure:
+    """Memory against payments."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    payments = [one.payments for one in samples]
+    axes.plot(payments, [one.worker for one in samples], label="worker (with the generator)")
+    axes.plot(payments, [one.engine for one in samples], label="graph engine")
+    axes.set(xlabel="payments in the graph", ylabel="resident memory, MiB", title="Memory over the stream")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
+
+
+def _children(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield int(child)
+            yield from _children(int(child))
+
+
+def _resident_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()
