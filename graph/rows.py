@@ -100,6 +100,8 @@ def transaction_properties(transaction: Transaction) -> dict[str, Any]:
     for name in ("merchant", "device", "ip"):
         if (entity_id := getattr(transaction, name)) is not None:
             properties[f"{name}_hour"] = hour_bucket(entity_id, time)
+    if transaction.status == "refunded" and transaction.account is not None:
+        properties["refunded_account"] = transaction.account
     return properties
 
 

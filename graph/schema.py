@@ -51,13 +51,15 @@ RELATIONSHIPS = (
 )
 
 #: (label, property) pairs that queries seek by. The ``…_hour`` properties hold ``<entity id>|<hours since the
-#: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history. ``hour`` is what
-#: retention seeks by; an ``Hour`` node stands for every hour that has transactions.
+#: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history.
+#: ``refunded_account`` is the account of a refund: refunds are few, and are found without reading what was bought.
+#: ``hour`` is what retention seeks by; an ``Hour`` node stands for every hour that has transactions.
 INDEXES = (
     ("Transaction", "hour"),
     ("Transaction", "merchant_hour"),
     ("Transaction", "device_hour"),
     ("Transaction", "ip_hour"),
+    ("Transaction", "refunded_account"),
     ("Ring", "status"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),

@@ -1,7 +1,8 @@
 """Late events: a transaction that arrives behind its entity's newest one changes what later touches see.
 
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
-their identifiers: a late event at an e-mail, phone or address concerns every account that has it.
+their identifiers: a late event at an e-mail, phone or address concerns every account that has it, and one at an
+account, which may name none of them, those that share one with it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,19 @@ from graph.schema import HOUR_MS
 #: No more touches than this are tested again for one stretch of late events at one entity.
 MAX_TOUCHES = 1_000
 
+#: Of the accounts that share identifiers with one that has late events, no more than this are concerned.
+_MAX_RELATIVES = 50
+
+_BOUNDS = {"limit": MAX_TOUCHES, "relatives": _MAX_RELATIVES, "hour_ms": HOUR_MS}
+
 _IN_TIME = "t.time > row.after AND t.time <= row.until"
 _OF_ACCOUNT = f"MATCH (x)-[:OWNS]->(:Card)-[:MADE]->(t:Transaction) WHERE t.account = x.id AND {_IN_TIME} "
+
+#: From an account x to those that share an identifier with it.
+_RELATED = (
+    "CALL { WITH x MATCH (x)-[:HAS]->(i)<-[:HAS]-(y:Account) WHERE i.is_hub = false "
+    "RETURN DISTINCT y ORDER BY y.id LIMIT $relatives } WITH row, y AS x "
+)
 
 
 def _at_place(label: str) -> str:
@@ -36,11 +48,18 @@ def _of_holders(label: str, concerned: str) -> str:
     return f"{holders}{_OF_ACCOUNT} WITH {concerned} AS id, t"
 
 
+def _of_accounts() -> str:
+    account = "WITH row MATCH (x:Account {id: row.id})"
+    parts = (_OF_ACCOUNT, f"{_RELATED}{_OF_ACCOUNT}")
+    united = " UNION ALL ".join(f"{account} {part}RETURN x.id AS id, t" for part in parts)
+    return f"CALL {{ {united} }} WITH id, t"
+
+
 #: For rules anchored at a label: label of the late entity → the concerned anchors' transactions t in
 #: (after, until] of one row {id, after, until}.
 _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
-        "Account": f"MATCH (x:Account {{id: row.id}}) {_OF_ACCOUNT} WITH row.id AS id, t",
+        "Account": _of_accounts(),
         **{label: _of_holders(label, "x.id") for label in ("Address", "Email", "Phone")},
     },
     "Card": {
@@ -72,7 +91,7 @@ def later_touches(
             "WITH DISTINCT id, t.time AS time ORDER BY time, id LIMIT $limit RETURN id, time } "
             "RETURN row.id AS cause, id, time"
         )
-        for row in graph.read(query, rows=rows, limit=MAX_TOUCHES, hour_ms=HOUR_MS) if rows else ():
+        for row in graph.read(query, rows=rows, **_BOUNDS) if rows else ():
             times, touch = causes[row["cause"]], row["time"]
             distance = touch - times[bisect_left(times, touch) - 1]
             if distance <= window_ms:

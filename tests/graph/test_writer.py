@@ -89,6 +89,18 @@ def test_a_transaction_becomes_nodes_and_relationships(graph: Graph) -> None:
     assert row == {"identifiers": 4, "degree": 1}
 
 
+def test_a_refund_names_its_account_where_it_can_be_sought(graph: Graph) -> None:
+    GraphWriter(graph, SETTINGS).write(
+        [
+            transaction("bought", account="a"),
+            transaction("refunded", account="a", status="refunded"),
+            transaction("anonymous", status="refunded"),
+        ]
+    )
+    found = graph.read("MATCH (t:Transaction {refunded_account: 'a'}) RETURN t.id AS id")
+    assert found == [{"id": "refunded"}]
+
+
 def test_redelivery_changes_nothing(graph: Graph) -> None:
     writer = GraphWriter(graph, SETTINGS)
     batch = [everything(f"t{i}", f"c{i % 3}", i) for i in range(9)]

@@ -1,0 +1,117 @@
+/*
+id = "card_cycling"
+title = "Card cycling"
+version = 1
+status = "stable"
+severity = "medium"
+anchor = ["Account"]
+gate = { degree = "min_cards" }
+identity = ["account"]
+budget_ms = 100
+rationale = """
+Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
+the account gets several cards that it never had, and many of them are declined.
+"""
+source = "typology 18 of the catalogue"
+blind_spots = """
+Cards that are nearly all accepted: then it is a company, a family or a wallet just as well. A new account for every
+card, or a new card every other day. On the first day of a stream all cards of an account are new. Point-of-sale
+and cash-machine traffic is left out, since there the card was in somebody's hand. Of the cards that came to an
+account in one hour only the first max_per_hour are read, and of each its first max_per_card attempts.
+"""
+triage = "Was the account opened, or its password changed, just before? What was bought with the card that worked?"
+
+[returns]
+account = { role = "core", label = "Account" }
+card_ids = { role = "member", label = "Card" }
+device_ids = { role = "member", label = "Device" }
+transactions = { role = "evidence" }
+cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window" }
+declined_share = { role = "measure", threshold = "min_declined_share", means = "share of these cards that were declined at least once" }
+
+[[false_positives]]
+name = "a corporate buyer, whose many cards have long been on file"
+fixture = "corporate_buyer"
+
+[[false_positives]]
+name = "a company that puts its new employees' cards on file in one day"
+fixture = "corporate_onboarding"
+
+[[false_positives]]
+name = "a family that fills its new wallet; one of the cards is refused"
+fixture = "family_wallet"
+
+[[false_positives]]
+name = "a loyalty account, which a whole family shows at the till"
+fixture = "loyalty_account"
+
+[params.window_ms]
+default = 86400000
+min = 600000
+max = 604800000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_cards]
+default = 3
+min = 2
+max = 50
+meaning = "distinct cards on the account, tried there for the first time in the window"
+
+[params.min_declined_share]
+default = 0.4
+min = 0.0
+max = 1.0
+meaning = "share of these cards that were declined at least once in the window"
+
+[params.max_per_hour]
+default = 200
+min = 50
+max = 2000
+meaning = "cards that came to the account in one hour that are read, the first of the hour"
+
+[params.max_per_card]
+default = 10
+min = 1
+max = 100
+meaning = "attempts of each of these cards on the account that are read, its first"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (p:Account {id: a.id})-[o:OWNS]->(c:Card)
+WHERE o.first_seen >= (a.first - $window_ms - 60000) / 3600000 * 3600000 AND o.first_seen <= a.last
+WITH a, c, o.first_seen AS since ORDER BY since, c.id
+WITH a, since / 3600000 AS hour, collect({card: c.id, since: since}) AS joined
+UNWIND joined[0..$max_per_hour] AS recent
+WITH a, collect(recent) AS joined
+WHERE size(joined) >= $min_cards
+UNWIND joined AS recent
+CALL {
+  WITH a, recent
+  MATCH (c:Card {id: recent.card})-[:MADE]->(t:Transaction)
+  WHERE t.account = a.id AND t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH recent, t ORDER BY t.time, t.id LIMIT $max_per_card
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  RETURN {id: t.id, time: t.time, status: t.status, card: recent.card, since: recent.since,
+          device: d.id, until: d.hub_since} AS seen
+}
+WITH a, seen ORDER BY seen.time DESC, seen.id
+WITH a, collect(seen) AS window
+WITH a, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time IN moments] AS time
+WITH a.id AS account, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
+                             AND seen.since > time - $window_ms - 60000] AS window
+WHERE size(window) >= $min_cards
+UNWIND window AS seen
+WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
+     count(DISTINCT CASE WHEN seen.status = 'declined' THEN seen.card END) AS declined,
+     collect(DISTINCT seen.card) AS card_ids,
+     collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
+     collect(seen.id) AS transactions
+WHERE newest = time AND cards >= $min_cards AND declined >= $min_declined_share * cards
+RETURN 'Account' AS anchor_label, account AS anchor, time, account, card_ids, device_ids,
+       transactions[0..$max_evidence] AS transactions, cards, 1.0 * declined / cards AS declined_share

@@ -1,0 +1,139 @@
+/*
+id = "promotion_abuse"
+title = "Promotion abuse"
+version = 1
+status = "stable"
+severity = "medium"
+anchor = ["Device"]
+identity = ["device", "promotion"]
+budget_ms = 100
+rationale = """
+A promotion is meant to be used once by each customer. Several accounts on one device, each opened only days before
+it redeems the same promotion, are one customer who comes back under new names.
+"""
+source = "typology 11 of the catalogue"
+blind_spots = """
+Accounts that were opened long before and kept for later (max_age_ms). Without account_created an account counts as
+opened at its first transaction here, so that in the first days of a stream everybody looks new. A device for every
+account. A household whose members all sign up for the same offer in the same days. A shop's tablet at which hardly
+anything else is bought fires until it passes the hub cap. Of one hour only the first max_per_hour approved
+transactions at the device are read, and of these the first max_per_account of each account and promotion.
+"""
+triage = "Do the accounts share cards, an address or a pattern in their e-mails? What was the promotion worth?"
+
+[returns]
+device = { role = "core", label = "Device" }
+promotion = { role = "fact" }
+account_ids = { role = "member", label = "Account" }
+card_ids = { role = "member", label = "Card" }
+transactions = { role = "evidence" }
+accounts = { role = "measure", threshold = "min_accounts", means = "new accounts that redeemed the promotion on the device in the window" }
+share = { role = "measure", threshold = "min_share", means = "their share among the accounts that bought anything on the device in the window" }
+
+[[false_positives]]
+name = "a family, whose accounts are as old as they are different, on its tablet"
+fixture = "family"
+
+[[false_positives]]
+name = "a shop's kiosk, at which some sign up for the welcome offer and most do not"
+fixture = "kiosk"
+
+[[false_positives]]
+name = "a shop's card terminal"
+fixture = "terminal"
+
+[[false_positives]]
+name = "colleagues who take part in a sale from an office's computer"
+fixture = "office"
+
+[params.window_ms]
+default = 604800000
+min = 600000
+max = 2592000000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_accounts]
+default = 3
+min = 2
+max = 50
+meaning = "accounts that redeemed one promotion on the device in the window while they were new"
+
+[params.max_age_ms]
+default = 259200000
+min = 60000
+max = 2592000000
+meaning = "how long before it redeems an account may have been opened to be new, in milliseconds"
+
+[params.min_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of these accounts among all that bought on the device in the window"
+
+[params.max_per_hour]
+default = 2000
+min = 100
+max = 10000
+meaning = "approved transactions of one hour at the device that are read, the first of the hour"
+
+[params.max_per_account]
+default = 10
+min = 1
+max = 100
+meaning = "of those, how many count for one account and promotion, the first of the hour"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (d:Device {id: a.id})
+WHERE d.hub_since > a.first
+UNWIND [touch IN a.times | touch / 3600000] AS touched
+WITH DISTINCT a, d, touched AS hour
+MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+USING INDEX SEEK t:Transaction(device_hour)
+WHERE t.promotion IS NOT NULL AND t.account IS NOT NULL AND t.status = 'approved'
+  AND t.time >= a.first AND t.time <= a.last
+WITH DISTINCT a, d
+CALL {
+  WITH a, d
+  MATCH (d)<-[u:USED]-(:Card)<-[:OWNS]-(p:Account)
+  WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+    AND coalesce(p.created, p.first_seen) > a.first - $window_ms - $max_age_ms
+  WITH DISTINCT p LIMIT $min_accounts
+  RETURN count(p) AS candidates
+}
+WITH a, d, candidates
+WHERE candidates >= $min_accounts
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
+  WHERE t.account IS NOT NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
+  WITH t.account AS account, t.promotion AS promotion, collect(t) AS made
+  MATCH (p:Account {id: account})
+  UNWIND made[0..$max_per_account] AS t
+  MATCH (t)<-[:MADE]-(c:Card)
+  RETURN {id: t.id, time: t.time, account: account, card: c.id,
+          redeemed: CASE WHEN coalesce(p.created, p.first_seen) > t.time - $max_age_ms THEN promotion END} AS seen
+}
+WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, collect(seen) AS window
+WITH a, hub_since, window, [seen IN window WHERE seen.redeemed IS NOT NULL | seen.time] AS moments
+UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
+WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_accounts
+UNWIND window AS seen
+WITH device, time, count(DISTINCT seen.account) AS active, collect(seen) AS window
+UNWIND [seen IN window WHERE seen.redeemed IS NOT NULL] AS seen
+WITH device, time, active, seen.redeemed AS promotion, max(seen.time) AS newest,
+     count(DISTINCT seen.account) AS accounts, collect(DISTINCT seen.account) AS account_ids,
+     collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
+WHERE newest = time AND accounts >= $min_accounts AND accounts >= $min_share * active
+RETURN 'Device' AS anchor_label, device AS anchor, time, device, promotion, account_ids, card_ids,
+       transactions[0..$max_evidence] AS transactions, accounts, 1.0 * accounts / active AS share

@@ -1,0 +1,203 @@
+/*
+id = "refund_abuse"
+title = "Refund abuse"
+version = 1
+status = "stable"
+severity = "medium"
+anchor = ["Account"]
+identity = ["email", "phone", "address"]
+budget_ms = 100
+rationale = """
+Goods that never came, empty boxes sent back: one hand that lives on refunds needs a new account whenever a shop has
+had enough of the last. So accounts that are not old share an e-mail, a phone or an address, each of them asks for
+its money again and again, and together they get back a large part of what they spent.
+"""
+source = "typology 12 of the catalogue"
+blind_spots = """
+Accounts older than max_age_ms; without account_created an account is as old as its first transaction here, so that
+at the start of a stream all are young. Accounts that share nothing but a device or cards. Rings that buy clothing,
+where much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
+household who are both new, and both unlucky. Of an account's identifiers the first max_identifiers are read, of each
+the first max_holders accounts, and of each of these the first max_transactions purchases and refunds of a day.
+"""
+triage = "Which reasons were given for the refunds, and did anything come back? Were the accounts opened in turn?"
+
+[returns]
+email = { role = "core", label = "Email" }
+phone = { role = "core", label = "Phone" }
+address = { role = "core", label = "Address" }
+account_ids = { role = "member", label = "Account" }
+card_ids = { role = "member", label = "Card" }
+transactions = { role = "evidence" }
+accounts = { role = "measure", threshold = "min_accounts", means = "young accounts with this identifier that were refunded again and again in the window" }
+refunds = { role = "measure", threshold = "min_refunds", means = "purchases that were refunded to them in the window" }
+share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
+account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
+
+[[false_positives]]
+name = "a household that has been buying, and returning, for years"
+fixture = "household"
+
+[[false_positives]]
+name = "a young couple that orders clothes to try on, and sends back most of them"
+fixture = "clothing_returns"
+
+[[false_positives]]
+name = "a student hall: one address, many new accounts, some refunds"
+fixture = "student_hall"
+
+[params.window_ms]
+default = 2592000000
+min = 86400000
+max = 7776000000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_accounts]
+default = 2
+min = 2
+max = 50
+meaning = "accounts with one identifier that are young and have min_each refunds in the window"
+
+[params.min_each]
+default = 2
+min = 1
+max = 50
+meaning = "refunds that each of these accounts has in the window"
+
+[params.min_refunds]
+default = 5
+min = 2
+max = 500
+meaning = "purchases that were refunded to these accounts in the window, however many times each"
+
+[params.min_share]
+default = 0.3
+min = 0.05
+max = 1.0
+meaning = "refunds for each purchase of these accounts in the window"
+
+[params.min_clothing_share]
+default = 0.7
+min = 0.05
+max = 1.0
+meaning = "the same for purchases of clothing (merchant categories 5600 to 5699, or so named)"
+
+[params.min_account_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of these accounts among all with the identifier that bought or were refunded in the window"
+
+[params.max_age_ms]
+default = 7776000000
+min = 86400000
+max = 63072000000
+meaning = "how long before the touch an account may have been opened to be young, in milliseconds"
+
+[params.max_identifiers]
+default = 20
+min = 3
+max = 200
+meaning = "identifiers of the anchor that are read, the first it had"
+
+[params.max_holders]
+default = 100
+min = 10
+max = 1000
+meaning = "accounts of one identifier that are read, the first that had it"
+
+[params.max_transactions]
+default = 500
+min = 50
+max = 10000
+meaning = "an account with so many purchases in the window is no customer, and is not judged"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (r:Transaction {refunded_account: a.id})
+USING INDEX SEEK r:Transaction(refunded_account)
+WHERE r.time >= a.first AND r.time <= a.last
+WITH a, collect(DISTINCT r.time) AS moments
+MATCH (p:Account {id: a.id})
+WHERE coalesce(p.created, p.first_seen) > a.first - $max_age_ms
+CALL {
+  WITH a, p
+  MATCH (p)-[h:HAS]->(x)
+  WHERE h.first_seen <= a.last
+  RETURN x ORDER BY h.first_seen, x.id LIMIT $max_identifiers
+}
+WITH a, moments, x
+WHERE x.degree >= $min_accounts AND x.hub_since > a.first
+CALL {
+  WITH a, x
+  MATCH (x)<-[h:HAS]-(q:Account)
+  WHERE h.first_seen <= a.last
+  RETURN q, h.first_seen AS since ORDER BY since, q.id LIMIT $max_holders
+}
+CALL {
+  WITH a, q
+  MATCH (r:Transaction {refunded_account: q.id})
+  USING INDEX SEEK r:Transaction(refunded_account)
+  WHERE r.time >= (a.first - $window_ms) / 86400000 * 86400000 AND r.time <= a.last
+  MATCH (r)<-[:MADE]-(c:Card)
+  WITH r, c ORDER BY r.time, r.id
+  WITH r.time / 86400000 AS day, collect({id: r.id, time: r.time, card: c.id,
+                                          purchase: coalesce(r.original_transaction_id, r.id)}) AS made
+  UNWIND made[0..$max_transactions] AS refund
+  RETURN collect(refund) AS refunds
+}
+WITH a, moments, x, collect({id: q.id, opened: coalesce(q.created, q.first_seen), since: since,
+                             refunds: refunds}) AS holders
+WHERE size([q IN holders WHERE size(q.refunds) >= $min_each]) >= $min_accounts
+UNWIND holders AS q
+CALL {
+  WITH a, q
+  MATCH (:Account {id: q.id})-[o:OWNS]->(c:Card)
+  WHERE o.last_seen > a.first - $window_ms - 60000 AND o.first_seen <= a.last
+  MATCH (c)-[:MADE]->(t:Transaction)
+  WHERE t.account = q.id AND t.status = 'approved'
+    AND t.time >= (a.first - $window_ms) / 86400000 * 86400000 AND t.time <= a.last
+  OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
+  WITH t, m ORDER BY t.time, t.id
+  WITH t.time / 86400000 AS day, collect({time: t.time, category: toLower(coalesce(m.category, ''))}) AS made
+  UNWIND made[0..$max_transactions] AS purchase
+  WITH purchase, purchase.category STARTS WITH '56' OR purchase.category CONTAINS 'cloth'
+       OR purchase.category CONTAINS 'apparel' OR purchase.category CONTAINS 'fashion' AS is_clothing
+  RETURN collect({time: purchase.time,
+                  allowed: CASE WHEN is_clothing THEN $min_clothing_share ELSE $min_share END}) AS purchases
+}
+WITH a, moments, x, collect({id: q.id, opened: q.opened, since: q.since, refunds: q.refunds,
+                             purchases: purchases}) AS holders
+UNWIND [time IN a.times WHERE time IN moments AND time < x.hub_since] AS time
+WITH a.id AS anchor, time, labels(x)[0] AS kind, x.id AS shared,
+     [q IN holders WHERE q.since <= time |
+      {id: q.id, opened: q.opened,
+       refunds: [r IN q.refunds WHERE r.time > time - $window_ms AND r.time <= time],
+       purchases: [t IN q.purchases WHERE t.time > time - $window_ms AND t.time <= time]}] AS holders
+WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.purchases) > 0] AS active
+WITH anchor, time, kind, shared, size(active) AS active,
+     [q IN active WHERE q.opened > time - $max_age_ms AND size(q.refunds) >= $min_each
+      AND size(q.purchases) < $max_transactions] AS refunded
+WHERE size(refunded) >= $min_accounts AND size(refunded) >= $min_account_share * active
+  AND any(q IN refunded WHERE q.id = anchor)
+WITH anchor, time, kind, shared, active, refunded,
+     reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
+     reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
+UNWIND refunded AS q
+UNWIND q.refunds AS r
+WITH anchor, time, kind, shared, active, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
+WITH anchor, time, kind, shared, active, purchases, allowed, count(DISTINCT account) AS accounts,
+     count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
+     collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
+WHERE refunds >= $min_refunds AND refunds >= allowed
+RETURN 'Account' AS anchor_label, anchor, time,
+       CASE WHEN kind = 'Email' THEN shared END AS email, CASE WHEN kind = 'Phone' THEN shared END AS phone,
+       CASE WHEN kind = 'Address' THEN shared END AS address, account_ids, card_ids,
+       transactions[0..$max_evidence] AS transactions, accounts, refunds,
+       1.0 * refunds / CASE WHEN purchases > refunds THEN purchases ELSE refunds END AS share,
+       1.0 * accounts / active AS account_share

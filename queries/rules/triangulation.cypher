@@ -1,0 +1,158 @@
+/*
+id = "triangulation"
+title = "Triangulation"
+version = 1
+status = "stable"
+severity = "high"
+anchor = ["Device"]
+gate = { degree = "min_cards" }
+identity = ["device"]
+budget_ms = 150
+rationale = """
+A shop that does not exist sells goods to real customers and has them delivered by a real shop, which it pays with
+stolen cards: on one device every order has another card and another address, nearly one to one, and no address is
+the cardholder's.
+"""
+source = "typology 13 of the catalogue"
+blind_spots = """
+An address is the cardholder's where an account that has the card is older than max_age_ms, and had the address
+before the window or from its first transaction here on. So the first customers of a kiosk or a call centre on a new
+device, if they order as guests and were never seen elsewhere, look alike until it passes the hub cap; and a victim's
+old account that is seen here for the first time is taken to be at home. Orders that go through a warehouse or that
+name no address. Of one hour only the first max_per_hour approved transactions at the device are read, and of these
+the first max_per_pair of each card and address.
+"""
+triage = "Where did these cards have things sent before? Does a recipient know the cardholder, or which shop sold it?"
+
+[returns]
+device = { role = "core", label = "Device" }
+card_ids = { role = "member", label = "Card" }
+account_ids = { role = "member", label = "Account" }
+address_ids = { role = "member", label = "Address" }
+transactions = { role = "evidence" }
+cards = { role = "measure", threshold = "min_cards", means = "cards new to the device that paid for deliveries to addresses not known to be the cardholder's" }
+addresses = { role = "measure", threshold = "min_addresses", means = "such addresses" }
+one_to_one = { role = "measure", threshold = "min_one_to_one", means = "cards or addresses, whichever are fewer, by pairs of both, over all deliveries ordered on the device" }
+
+[[false_positives]]
+name = "a gift buyer: many addresses, but one person's cards"
+fixture = "gift_buyer"
+
+[[false_positives]]
+name = "an agent who shops for clients: many cards, but few addresses, or a forwarder's"
+fixture = "agent"
+
+[[false_positives]]
+name = "a family that sends presents from its new tablet"
+fixture = "family"
+
+[[false_positives]]
+name = "a shared computer, from which customers of long standing order to where they live"
+fixture = "shared_computer"
+
+[[false_positives]]
+name = "a call centre that keys in its customers' orders"
+fixture = "call_centre"
+
+[params.window_ms]
+default = 604800000
+min = 600000
+max = 2592000000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_cards]
+default = 4
+min = 2
+max = 50
+meaning = "distinct cards, used on the device for the first time in the window, that paid for such deliveries"
+
+[params.min_addresses]
+default = 4
+min = 2
+max = 50
+meaning = "distinct addresses that they were delivered to, none of them a hub"
+
+[params.min_one_to_one]
+default = 0.75
+min = 0.0
+max = 1.0
+meaning = "cards or addresses, whichever are fewer, divided by the pairs of both: 1 if each card has one address"
+
+[params.max_age_ms]
+default = 2592000000
+min = 86400000
+max = 31536000000
+meaning = "how long before the touch an account must have been opened for its address to be taken as the cardholder's, in milliseconds"
+
+[params.max_per_hour]
+default = 2000
+min = 100
+max = 10000
+meaning = "approved transactions of one hour at the device that are read, the first of the hour"
+
+[params.max_per_pair]
+default = 10
+min = 1
+max = 100
+meaning = "of those, how many count for one card and address, the first of the hour"
+
+[params.max_owners]
+default = 20
+min = 3
+max = 200
+meaning = "accounts with the card and the address that are read, the first that had the card"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (d:Device {id: a.id})<-[u:USED]-(:Card)
+WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+WITH a, d, count(u) AS arrived
+WHERE arrived >= $min_cards
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, d, hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
+  WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
+  MATCH (c:Card)-[:MADE]->(t)-[:SHIPPED_TO]->(x:Address)
+  WITH d, c, x, t ORDER BY t.time, t.id
+  WITH d, c, x, collect(t) AS made
+  MATCH (c)-[u:USED]->(d)
+  CALL {
+    WITH c, x
+    MATCH (c)<-[o:OWNS]-(p:Account)-[h:HAS]->(x)
+    WITH p, h, o ORDER BY o.first_seen, p.id LIMIT $max_owners
+    RETURN collect({opened: coalesce(p.created, p.first_seen), since: o.first_seen,
+                    moved: CASE WHEN h.first_seen > p.first_seen THEN h.first_seen ELSE 0 END}) AS owners
+  }
+  UNWIND made[0..$max_per_pair] AS t
+  RETURN {id: t.id, time: t.time, account: t.account, card: c.id, since: u.first_seen,
+          address: x.id, until: x.hub_since, owners: owners} AS seen
+}
+WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, collect(seen) AS window
+WITH a, hub_since, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
+WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_cards
+UNWIND window AS seen
+WITH device, time, count(DISTINCT seen.card) AS payers, count(DISTINCT seen.address) AS places,
+     count(DISTINCT seen.card + '|' + seen.address) AS pairs, collect(seen) AS window
+WITH device, time, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
+WHERE one_to_one >= $min_one_to_one
+UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
+        AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms
+                 AND owner.moved <= time - $window_ms - 60000)] AS seen
+WITH device, time, one_to_one, max(seen.time) AS newest,
+     count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
+     collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
+WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses
+RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids, address_ids,
+       transactions[0..$max_evidence] AS transactions, cards, addresses, one_to_one
