@@ -1,7 +1,8 @@
 """Late events: a transaction that arrives behind its entity's newest one changes what later touches see.
 
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
-their identifiers: a late event at an e-mail, phone or address concerns every account that has it.
+their identifiers, so that a late event at an e-mail, phone or address concerns every account that has it; and by
+transfers, so that one at an account concerns those that its money may have reached since.
 """
 
 from __future__ import annotations
@@ -16,19 +17,44 @@ from graph.schema import HOUR_MS
 #: No more touches than this are tested again for one stretch of late events at one entity.
 MAX_TOUCHES = 1_000
 
+#: Money that comes late is followed for so many transfers, each time to no more accounts than this.
+_TRANSFERS = 3
+_RECEIVERS = 50
+
+_BOUNDS = {"limit": MAX_TOUCHES, "receivers": _RECEIVERS, "hour_ms": HOUR_MS}
+
 _IN_TIME = "t.time > row.after AND t.time <= row.until"
 _OF_ACCOUNT = f"MATCH (x)-[:OWNS]->(:Card)-[:MADE]->(t:Transaction) WHERE t.account = x.id AND {_IN_TIME} "
 
+#: From an account x to those that it sent money to.
+_SENT_ON = (
+    "CALL { WITH row, x MATCH (x)-[s:SENT]->(y:Account) "
+    "WHERE s.last_seen > row.after - $hour_ms AND s.first_seen <= row.until AND y.is_hub = false "
+    "RETURN y ORDER BY s.first_seen, y.id LIMIT $receivers } WITH DISTINCT row, y AS x LIMIT $receivers "
+)
+
+
+def _at_hours(bucket: str) -> str:
+    """From an entity x to its transactions t, by its hours."""
+    return (
+        "WITH row, x, CASE WHEN x.last_seen < row.until THEN x.last_seen ELSE row.until END AS until "
+        "UNWIND range(row.after / $hour_ms, until / $hour_ms) AS hour "
+        f"MATCH (t:Transaction {{{bucket}: x.id + '|' + toString(hour)}}) "
+        f"USING INDEX SEEK t:Transaction({bucket}) WHERE {_IN_TIME} "
+    )
+
 
 def _at_place(label: str) -> str:
-    return (
-        f"MATCH (x:{label} {{id: row.id}}) "
-        "WITH row, CASE WHEN x.last_seen < row.until THEN x.last_seen ELSE row.until END AS until "
-        "UNWIND range(row.after / $hour_ms, until / $hour_ms) AS hour "
-        f"MATCH (t:Transaction {{{label.lower()}_hour: row.id + '|' + toString(hour)}}) "
-        f"USING INDEX SEEK t:Transaction({label.lower()}_hour) "
-        f"WHERE {_IN_TIME} WITH row.id AS id, t"
-    )
+    return f"MATCH (x:{label} {{id: row.id}}) {_at_hours(f'{label.lower()}_hour')}WITH x.id AS id, t"
+
+
+def _of_accounts() -> str:
+    """What an account paid and received, and what those received that its money may have reached."""
+    received = f"WITH row, x WHERE x.senders > 0 {_at_hours('counterparty_hour')}"
+    parts = [_OF_ACCOUNT, *(_SENT_ON * hops + received for hops in range(_TRANSFERS + 1))]
+    account = "WITH row MATCH (x:Account {id: row.id})"
+    united = " UNION ALL ".join(f"{account} {part}RETURN x.id AS id, t" for part in parts)
+    return f"CALL {{ {united} }} WITH id, t"
 
 
 def _of_holders(label: str, concerned: str) -> str:
@@ -40,7 +66,7 @@ def _of_holders(label: str, concerned: str) -> str:
 #: (after, until] of one row {id, after, until}.
 _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
-        "Account": f"MATCH (x:Account {{id: row.id}}) {_OF_ACCOUNT} WITH row.id AS id, t",
+        "Account": _of_accounts(),
         **{label: _of_holders(label, "x.id") for label in ("Address", "Email", "Phone")},
     },
     "Card": {
@@ -72,7 +98,7 @@ def later_touches(
             "WITH DISTINCT id, t.time AS time ORDER BY time, id LIMIT $limit RETURN id, time } "
             "RETURN row.id AS cause, id, time"
         )
-        for row in graph.read(query, rows=rows, limit=MAX_TOUCHES, hour_ms=HOUR_MS) if rows else ():
+        for row in graph.read(query, rows=rows, **_BOUNDS) if rows else ():
             times, touch = causes[row["cause"]], row["time"]
             distance = touch - times[bisect_left(times, touch) - 1]
             if distance <= window_ms:
