@@ -15,7 +15,7 @@ from graph.driver import Graph, Row, Tx
 from graph.events import Transaction
 from graph.rows import transaction_properties
 from graph.schema import ENTITY_LABELS, RELATIONSHIPS, Relationship
-from graph.statements import TRANSACTION_ENDS, attributes_of, relationships_of
+from graph.statements import TRANSACTION_ENDS, attributes_of, ends_of, relationships_of
 from graph.writer import WriterSettings
 
 #: Statements with their rows, in the order in which they run.
@@ -59,8 +59,11 @@ def write(graph: Graph, batch: Statements) -> None:
 
 def transaction_row(transaction: Transaction) -> Row:
     """A transaction's node: card, the entities that it points at, and ``properties``, those of Ringwatch."""
-    ends = {name: end for name in TRANSACTION_ENDS if (end := getattr(transaction, name)) is not None}
-    return {"card": transaction.card, "properties": transaction_properties(transaction), **ends}
+    return {
+        "card": transaction.card,
+        "properties": transaction_properties(transaction),
+        **ends_of(transaction),
+    }
 
 
 def _widen(row: Row, time: int) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from benchmarks.ceiling import transaction_row
 from graph.driver import Graph
 from graph.events import Transaction
-from graph.statements import TRANSACTION_ENDS, attributes_of, relationships_of
+from graph.statements import TRANSACTION_ENDS, attributes_of, ends_of, relationships_of
 
 #: Fields of an event that name an entity, in the order in which they are merged.
 _ENTITIES = {
@@ -46,11 +46,11 @@ def write(graph: Graph, transaction: Transaction) -> None:
         "time": transaction.event_time,
         "properties": transaction_row(transaction)["properties"],
     }
-    graph.write(lambda tx: tx.run(_statement(tuple(named), pairs), **parameters))
+    graph.write(lambda tx: tx.run(_statement(tuple(named), pairs, tuple(ends_of(transaction))), **parameters))
 
 
 @cache
-def _statement(names: tuple[str, ...], pairs: tuple[tuple[str, str, str], ...]) -> str:
+def _statement(names: tuple[str, ...], pairs: tuple[tuple[str, str, str], ...], ends: tuple[str, ...]) -> str:
     merged = [
         f"MERGE ({name}:{_ENTITIES[name]} {{id: ${name}}}) "
         f"ON CREATE SET {name} += $attributes.{name}, {name}.first_seen = $time SET {name}.last_seen = $time"
@@ -62,5 +62,5 @@ def _statement(names: tuple[str, ...], pairs: tuple[tuple[str, str, str], ...]) 
         for number, (start, kind, end) in enumerate(pairs)
     ]
     created = ["CREATE (t:Transaction) SET t = $properties CREATE (card)-[:MADE]->(t)"]
-    created += [f"CREATE (t)-[:{kind}]->({name})" for name, (kind, _) in TRANSACTION_ENDS.items() if name in names]
+    created += [f"CREATE (t)-[:{TRANSACTION_ENDS[name][0]}]->({name})" for name in ends]
     return " ".join(merged + created)

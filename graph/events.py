@@ -57,6 +57,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     network: str | None = None
     original_transaction_id: str | None = None
 
+    @property
+    def receiver(self) -> str | None:
+        """The account that money was transferred to; what an account sends to itself goes nowhere."""
+        return self.counterparty if self.channel == "transfer" and self.counterparty != self.account else None
+
     def entities(self) -> list[Entity]:
         """The entities that this transaction touches (a counterparty is an account), each once.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from graph.driver import Graph, Row, Tx
-from graph.schema import ENTITY_LABELS, HOUR_MS, NEVER, RELATIONSHIPS, Relationship
+from graph.schema import ENTITY_LABELS, HOUR_MS, HUB_COUNTERS, NEVER, RELATIONSHIPS, Relationship
 
 _READ_TRANSACTIONS = (
     "UNWIND $ids AS id MATCH (t:Transaction {id: id}) "
@@ -65,8 +65,8 @@ def expire(
     """Delete what was last seen before the hour of ``before_ms`` (UTC epoch ms), and nothing else.
 
     Each batch of up to ``batch`` transactions is one graph transaction, so that writers go on in between; at most
-    ``max_batches`` are done. Counters fall with their relationships, and an entity whose degree is no longer
-    above its label's cap is no hub any more. A member of a ring stays, without its relationships.
+    ``max_batches`` are done. Counters fall with their relationships, and an entity that is no longer above its
+    label's cap is no hub any more. A member of a ring stays, without its relationships.
     """
     until = before_ms // HOUR_MS
     expire_batch = partial(_expire_batch, before=until * HOUR_MS, hub_caps=hub_caps)
@@ -176,13 +176,13 @@ def _lower(tx: Tx, label: str, counts: Mapping[str, Counter[str]], cap: int | No
     lowered = ", ".join(f"n.{counter} = n.{counter} - row.{counter}" for counter in counters)
     rows = tx.run(
         f"UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET {lowered} "
-        "RETURN n.id AS id, n.degree AS degree, n.is_hub AS is_hub",
+        f"RETURN n.id AS id, n.{HUB_COUNTERS.get(label, 'degree')} AS neighbours, n.is_hub AS is_hub",
         rows=[
             {"id": entity_id, **{counter: lost[counter] for counter in counters}}
             for entity_id, lost in sorted(counts.items())
         ],
     )
-    if cap is not None and (former := [r["id"] for r in rows if r["is_hub"] and r["degree"] <= cap]):
+    if cap is not None and (former := [r["id"] for r in rows if r["is_hub"] and r["neighbours"] <= cap]):
         tx.run(
             f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) SET n.is_hub = false, n.hub_since = $never",
             ids=former,

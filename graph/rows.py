@@ -33,12 +33,13 @@ class EntityState(msgspec.Struct, gc=False):
     element_id: str
     degree: int
     identifiers: int
+    senders: int
     hub_since: int
     last_seen_before: int | None
 
     @property
     def is_hub(self) -> bool:
-        """Whether its degree has passed the cap."""
+        """Whether it has passed its label's cap."""
         return self.hub_since < NEVER
 
 
@@ -79,9 +80,8 @@ def transaction_rows(
     shapes: dict[frozenset[str], list[Row]] = defaultdict(list)
     for t in transactions:
         ends = {
-            name: entities[label][entity_id].element_id
-            for name, (_, label) in statements.TRANSACTION_ENDS.items()
-            if (entity_id := getattr(t, name)) is not None
+            name: entities[statements.TRANSACTION_ENDS[name][1]][entity_id].element_id
+            for name, entity_id in statements.ends_of(t).items()
         }
         card = entities["Card"][t.card].element_id
         shapes[frozenset(ends)].append({"card": card, "properties": transaction_properties(t), **ends})
@@ -97,8 +97,8 @@ def transaction_properties(transaction: Transaction) -> dict[str, Any]:
     }
     time = transaction.event_time
     properties |= {"id": transaction.transaction_id, "time": time, "hour": time // HOUR_MS}
-    for name in ("merchant", "device", "ip"):
-        if (entity_id := getattr(transaction, name)) is not None:
+    for name, entity_id in statements.ends_of(transaction).items():
+        if name != "shipping_address":
             properties[f"{name}_hour"] = hour_bucket(entity_id, time)
     if transaction.status == "refunded" and transaction.account is not None:
         properties["refunded_account"] = transaction.account

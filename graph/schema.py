@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from graph.driver import Graph
 
 #: Raised when stored properties change meaning; a graph of another version is refused.
-VERSION = 1
+VERSION = 2
 
 #: Entities in the one order in which every writer locks them.
 ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchant", "Phone")
@@ -29,7 +29,7 @@ HOUR_MS = 3_600_000
 class Relationship:
     """An aggregated relationship of the entity graph, kept with ``first_seen`` and ``last_seen``.
 
-    ``…_counter`` names the counter that a new relationship raises at that end; ``degree`` decides about hubs.
+    ``…_counter`` names the counter that a new relationship raises at that end; ``end_counter`` decides about hubs.
     """
 
     type: str
@@ -48,7 +48,11 @@ RELATIONSHIPS = (
     Relationship("PAID", "Card", "Merchant", end_counter="degree"),
     Relationship("USED", "Card", "Device", end_counter="degree"),
     Relationship("USED", "Card", "IP", end_counter="degree"),
+    Relationship("SENT", "Account", "Account", end_counter="senders"),
 )
+
+#: Label → the counter that is compared with its hub cap.
+HUB_COUNTERS = {r.end: r.end_counter for r in RELATIONSHIPS if r.end_counter}
 
 #: (label, property) pairs that queries seek by. The ``…_hour`` properties hold ``<entity id>|<hours since the
 #: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history.
@@ -60,6 +64,7 @@ INDEXES = (
     ("Transaction", "device_hour"),
     ("Transaction", "ip_hour"),
     ("Transaction", "refunded_account"),
+    ("Transaction", "counterparty_hour"),
     ("Ring", "status"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),

@@ -37,6 +37,7 @@ TRANSACTION_ENDS = {
     "device": ("ON", "Device"),
     "ip": ("FROM", "IP"),
     "shipping_address": ("SHIPPED_TO", "Address"),
+    "counterparty": ("TO", "Account"),
 }
 
 #: Event fields that a transaction node keeps under the same name.
@@ -56,6 +57,7 @@ TRANSACTION_PROPERTIES = (
 
 _BY_TYPE = {(r.type, r.start, r.end): r for r in RELATIONSHIPS}
 _OWNS = _BY_TYPE["OWNS", "Account", "Card"]
+_SENT = _BY_TYPE["SENT", "Account", "Account"]
 _FROM_ACCOUNT = (
     ("email", _BY_TYPE["HAS", "Account", "Email"]),
     ("phone", _BY_TYPE["HAS", "Account", "Phone"]),
@@ -69,6 +71,14 @@ _FROM_CARD = (
 )
 
 
+def ends_of(transaction: Transaction) -> dict[str, str]:
+    """The ids of the entities that a transaction points at, by event field; a counterparty if it is a transfer."""
+    ends = {name: end for name in TRANSACTION_ENDS if (end := getattr(transaction, name)) is not None}
+    if "counterparty" in ends and transaction.receiver is None:
+        del ends["counterparty"]
+    return ends
+
+
 def relationships_of(transaction: Transaction) -> Iterator[tuple[Relationship, str, str]]:
     """The aggregated relationships that a transaction refreshes, as (relationship, start id, end id)."""
     if transaction.account is not None:
@@ -76,6 +86,8 @@ def relationships_of(transaction: Transaction) -> Iterator[tuple[Relationship, s
         for name, relationship in _FROM_ACCOUNT:
             if (end := getattr(transaction, name)) is not None:
                 yield relationship, transaction.account, end
+        if (receiver := transaction.receiver) is not None:
+            yield _SENT, transaction.account, receiver
     for name, relationship in _FROM_CARD:
         if (end := getattr(transaction, name)) is not None:
             yield relationship, transaction.card, end
@@ -97,7 +109,7 @@ def merged_attribute(label: str, name: str, old: Any, new: Any) -> Any:
     return min(old, new) if _KEPT[label, name] == "min" else max(old, new)
 
 
-_STATE = "elementId(n), n.degree, coalesce(n.identifiers, 0), n.hub_since"
+_STATE = "elementId(n), n.degree, coalesce(n.identifiers, 0), coalesce(n.senders, 0), n.hub_since"
 
 
 @cache

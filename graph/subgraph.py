@@ -1,6 +1,6 @@
 """Bounded reads of an entity's neighbourhood: one query per hop, never through a hub, the same on every engine.
 
-Only the aggregated relationships are walked (OWNS, HAS, USED, PAID), never single transactions.
+Only the aggregated relationships are walked (OWNS, HAS, USED, PAID, SENT), never single transactions.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from graph.driver import Graph, Row
 from graph.events import Entity
 from graph.schema import ENTITY_LABELS, NEVER, RELATIONSHIPS, Relationship
 
-#: An entity with more accounts, cards or identifiers than this is not expanded, hub or not.
+#: An entity with more accounts, cards, identifiers or senders than this is not expanded, hub or not.
 _LARGEST_EXPANDED = 1_000
 
 _STATE = (
     "{node}.id AS id, {node}.degree AS degree, coalesce({node}.identifiers, 0) AS identifiers, "
+    "coalesce({node}.senders, 0) AS senders, "
     "{node}.is_hub AS is_hub, {node}.first_seen AS node_first, {node}.last_seen AS node_last"
 )
 
@@ -30,6 +31,7 @@ class Node:
     hop: int
     degree: int
     identifiers: int
+    senders: int
     is_hub: bool
     first_seen: int
     last_seen: int
@@ -37,7 +39,7 @@ class Node:
     @property
     def passable(self) -> bool:
         """Whether its own neighbours may be read."""
-        return not self.is_hub and max(self.degree, self.identifiers) <= _LARGEST_EXPANDED
+        return not self.is_hub and max(self.degree, self.identifiers, self.senders) <= _LARGEST_EXPANDED
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _node(label: str, row: Row, hop: int, until: int) -> Node:
         hop=hop,
         degree=row["degree"],
         identifiers=row["identifiers"],
+        senders=row["senders"],
         is_hub=row["is_hub"],
         first_seen=row["node_first"],
         last_seen=min(row["node_last"], until),

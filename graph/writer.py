@@ -36,11 +36,12 @@ _TRUSTED_MS = HOUR_MS
 
 @dataclass(frozen=True)
 class WriterSettings:
-    """``resolution_ms`` floors relationship times; ``hub_caps`` gives the degree above which a label is a hub."""
+    """``resolution_ms`` floors relationship times; ``hub_caps`` says how many neighbours make no hub yet."""
 
     resolution_ms: int = 60_000
     hub_caps: Mapping[str, int] = field(
         default_factory=lambda: {
+            "Account": 200,
             "Address": 50,
             "Device": 50,
             "Email": 20,
@@ -210,13 +211,14 @@ class GraphWriter:
         hub is looked at again only if something reaches further back than that time: nothing else can move it.
         """
         cap = self._settings.hub_caps.get(relationship.end)
-        if cap is None or relationship.end_counter != "degree":
+        counter = relationship.end_counter
+        if cap is None or counter is None:
             return
         states = written.entities[relationship.end]
         ids = {
             end
             for (_, end), (first, _) in spans.items()
-            if (state := states[end]).degree > cap and first < state.hub_since
+            if getattr(state := states[end], counter) > cap and first < state.hub_since
         }
         if not ids:
             return

@@ -2,7 +2,8 @@
 
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
 their identifiers: a late event at an e-mail, phone or address concerns every account that has it, and one at an
-account, which may name none of them, those that share one with it.
+account, which may name none of them, those that share one with it; and by transfers, so that one at an account
+concerns those that its money may have reached since.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ MAX_TOUCHES = 1_000
 #: Of the accounts that share identifiers with one that has late events, no more than this are concerned.
 _MAX_RELATIVES = 50
 
-_BOUNDS = {"limit": MAX_TOUCHES, "relatives": _MAX_RELATIVES, "hour_ms": HOUR_MS}
+#: Money that comes late is followed for so many transfers, each time to no more accounts than this.
+_TRANSFERS = 3
+_RECEIVERS = 50
+
+_BOUNDS = {"limit": MAX_TOUCHES, "relatives": _MAX_RELATIVES, "receivers": _RECEIVERS, "hour_ms": HOUR_MS}
 
 _IN_TIME = "t.time > row.after AND t.time <= row.until"
 _OF_ACCOUNT = f"MATCH (x)-[:OWNS]->(:Card)-[:MADE]->(t:Transaction) WHERE t.account = x.id AND {_IN_TIME} "
@@ -31,28 +36,44 @@ _RELATED = (
     "RETURN DISTINCT y ORDER BY y.id LIMIT $relatives } WITH row, y AS x "
 )
 
+#: From an account x to those that it sent money to.
+_SENT_ON = (
+    "CALL { WITH row, x MATCH (x)-[s:SENT]->(y:Account) "
+    "WHERE s.last_seen > row.after - $hour_ms AND s.first_seen <= row.until AND y.is_hub = false "
+    "RETURN y ORDER BY s.first_seen, y.id LIMIT $receivers } WITH DISTINCT row, y AS x LIMIT $receivers "
+)
+
+
+def _at_hours(bucket: str) -> str:
+    """From an entity x to its transactions t, by its hours."""
+    return (
+        "WITH row, x, CASE WHEN x.last_seen < row.until THEN x.last_seen ELSE row.until END AS until "
+        "UNWIND range(row.after / $hour_ms, until / $hour_ms) AS hour "
+        f"MATCH (t:Transaction {{{bucket}: x.id + '|' + toString(hour)}}) "
+        f"USING INDEX SEEK t:Transaction({bucket}) WHERE {_IN_TIME} "
+    )
+
 
 def _at_place(label: str) -> str:
-    return (
-        f"MATCH (x:{label} {{id: row.id}}) "
-        "WITH row, CASE WHEN x.last_seen < row.until THEN x.last_seen ELSE row.until END AS until "
-        "UNWIND range(row.after / $hour_ms, until / $hour_ms) AS hour "
-        f"MATCH (t:Transaction {{{label.lower()}_hour: row.id + '|' + toString(hour)}}) "
-        f"USING INDEX SEEK t:Transaction({label.lower()}_hour) "
-        f"WHERE {_IN_TIME} WITH row.id AS id, t"
-    )
+    return f"MATCH (x:{label} {{id: row.id}}) {_at_hours(f'{label.lower()}_hour')}WITH x.id AS id, t"
+
+
+def _of_accounts() -> str:
+    """What an account paid and received, what its relatives paid, and what its money may have reached since."""
+    received = f"WITH row, x WHERE x.senders > 0 {_at_hours('counterparty_hour')}"
+    parts = [
+        _OF_ACCOUNT,
+        f"{_RELATED}{_OF_ACCOUNT}",
+        *(_SENT_ON * hops + received for hops in range(_TRANSFERS + 1)),
+    ]
+    account = "WITH row MATCH (x:Account {id: row.id})"
+    united = " UNION ALL ".join(f"{account} {part}RETURN x.id AS id, t" for part in parts)
+    return f"CALL {{ {united} }} WITH id, t"
 
 
 def _of_holders(label: str, concerned: str) -> str:
     holders = f"MATCH (i:{label} {{id: row.id}})<-[:HAS]-(x:Account) WHERE i.is_hub = false "
     return f"{holders}{_OF_ACCOUNT} WITH {concerned} AS id, t"
-
-
-def _of_accounts() -> str:
-    account = "WITH row MATCH (x:Account {id: row.id})"
-    parts = (_OF_ACCOUNT, f"{_RELATED}{_OF_ACCOUNT}")
-    united = " UNION ALL ".join(f"{account} {part}RETURN x.id AS id, t" for part in parts)
-    return f"CALL {{ {united} }} WITH id, t"
 
 
 #: For rules anchored at a label: label of the late entity → the concerned anchors' transactions t in

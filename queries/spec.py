@@ -84,8 +84,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not self.anchor or (wrong := set(self.anchor) - set(ENTITY_LABELS)):
             raise ValueError(f"anchor must name labels out of {ENTITY_LABELS}, not {sorted(wrong)}")
         for counter, parameter in self.gate.items():
-            if counter not in ("degree", "identifiers"):
-                raise ValueError(f"gate knows the counters degree and identifiers, not {counter!r}")
+            if counter not in ("degree", "identifiers", "senders"):
+                raise ValueError(f"gate knows the counters degree, identifiers and senders, not {counter!r}")
             if parameter not in self.params:
                 raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
         if "window_ms" not in self.params:

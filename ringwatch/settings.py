@@ -95,8 +95,9 @@ class RulesSection(Section):
 
 
 class HubsSection(Section):
-    """The degree above which an entity connects too many to be evidence."""
+    """Above how many neighbours (an account: senders to it) an entity connects too many to be evidence."""
 
+    account: Positive = _CAPS["Account"]
     address: Positive = _CAPS["Address"]
     device: Positive = _CAPS["Device"]
     email: Positive = _CAPS["Email"]

@@ -16,7 +16,7 @@ from graph.schema import HOUR_MS, NEVER
 from graph.writer import GraphWriter, WriterSettings
 from tests.transactions import MINUTE, NOON, transaction
 
-SETTINGS = WriterSettings(hub_caps={"Device": 2, "Email": 2, "Merchant": 2})
+SETTINGS = WriterSettings(hub_caps={"Account": 2, "Device": 2, "Email": 2, "Merchant": 2})
 
 
 def write(graph: Graph, transactions: Sequence[Transaction]) -> None:
@@ -38,7 +38,7 @@ def shape(graph: Graph) -> tuple[list[Any], list[Any]]:
     """
     nodes = graph.read(
         "MATCH (n) WHERE NOT n:Ledger RETURN labels(n)[0] AS label, n.id AS id, n.degree AS degree, "
-        "coalesce(n.identifiers, 0) AS identifiers, n.is_hub AS is_hub"
+        "coalesce(n.identifiers, 0) AS identifiers, coalesce(n.senders, 0) AS senders, n.is_hub AS is_hub"
     )
     relationships = graph.read(
         "MATCH (a)-[r]->(b) RETURN type(r) AS type, a.id AS a, b.id AS b, r.last_seen AS last_seen"
@@ -78,6 +78,8 @@ def full(transaction_id: str, person: int, time: int, **fields: Any) -> Transact
             "phone": f"p{person}",
             "shipping_address": f"s{person}",
             "billing_address": "b",
+            "counterparty": "r",
+            "channel": "transfer",
             **fields,
         },
     )
@@ -88,7 +90,7 @@ def test_everything_old_goes_and_everything_young_stays(graph: Graph) -> None:
     young = [full("young", 2, NOON)]
     write(graph, young)
 
-    assert expire_before(graph, NOON) == Expired(transactions=1, relationships=8, entities=5)
+    assert expire_before(graph, NOON) == Expired(transactions=1, relationships=9, entities=5)
 
     left = shape(graph)
     emptied(graph)
@@ -118,7 +120,7 @@ def test_a_relationship_lives_as_long_as_its_last_transaction(graph: Graph) -> N
 
 def test_an_entity_named_by_an_account_or_a_transfer_alone_goes_too(graph: Graph) -> None:
     write(graph, [transaction("t", "c1", account="a1", counterparty="a2", channel="transfer")])
-    assert expire_before(graph, NOON + HOUR_MS) == Expired(transactions=1, relationships=1, entities=3)
+    assert expire_before(graph, NOON + HOUR_MS) == Expired(transactions=1, relationships=2, entities=3)
     assert labels(graph) == {}
 
 
@@ -137,6 +139,15 @@ def test_a_hub_is_one_until_its_degree_has_fallen_to_the_cap(graph: Graph) -> No
     assert state(graph, "Device", "d") == {
         "degree": 2, "is_hub": False, "hub_since": NEVER, "first_seen": NOON
     }  # fmt: skip
+
+
+def test_an_account_is_a_hub_until_few_enough_have_sent_it_money(graph: Graph) -> None:
+    write(graph, [full(f"t{n}", n, NOON + n * HOUR_MS) for n in range(4)])
+    expire_before(graph, NOON + HOUR_MS)
+    assert state(graph, "Account", "r")["is_hub"]
+    expire_before(graph, NOON + 2 * HOUR_MS)
+    assert not state(graph, "Account", "r")["is_hub"]
+    assert graph.read("MATCH (a:Account {id: 'r'}) RETURN a.senders AS senders") == [{"senders": 2}]
 
 
 def test_a_member_of_a_ring_stays_without_its_relationships(graph: Graph) -> None:
@@ -159,7 +170,7 @@ def test_small_batches_stop_when_told_and_go_on_later(graph: Graph) -> None:
     assert (first.transactions, first.complete) == (6, False)
     second = expire_before(graph, NOON + 2 * HOUR_MS, batch=2)
     assert (second.transactions, second.complete) == (3, True)
-    assert first.relationships + second.relationships == 24
+    assert first.relationships + second.relationships == 27
     assert labels(graph) == {}
 
 
@@ -215,6 +226,7 @@ payments = st.builds(
         {},
         optional={
             "account": st.sampled_from(["a0", "a1", None]),
+            "counterparty": st.sampled_from(["a0", "a1", None]),
             "device": st.sampled_from(["d0", "d1"]),
             "merchant": st.sampled_from(["m0", "m1", None]),
             "email": st.sampled_from(["e0", "e1", None]),

@@ -14,7 +14,7 @@ CARD = Entity("Card", "hmac:c1")
 
 
 def write(graph: Graph, *transactions: Transaction) -> None:
-    GraphWriter(graph, WriterSettings(hub_caps={"Merchant": 3})).write(transactions)
+    GraphWriter(graph, WriterSettings(hub_caps={"Account": 3, "Merchant": 3})).write(transactions)
 
 
 def hops(found: Subgraph) -> dict[str, int]:
@@ -27,6 +27,8 @@ def test_every_kind_of_relationship_is_walked_in_both_directions(graph: Graph) -
         graph,
         transaction("t1", "c1", account="a1", device="d", ip="10.0.0.1", merchant="m", **identity),
         transaction("t2", "c2", account="a2", event_time=NOON + MINUTE, device="d", email="e"),
+        transaction("t3", "c3", account="a3", counterparty="a1", channel="transfer"),
+        transaction("t4", "c1", account="a1", counterparty="a4", channel="transfer"),
     )
     found = neighbourhood(graph, CARD, hops=3)
     assert hops(found) == {
@@ -40,8 +42,11 @@ def test_every_kind_of_relationship_is_walked_in_both_directions(graph: Graph) -
         "Email:e": 2,
         "Phone:p": 2,
         "Account:a2": 3,
+        "Account:a3": 2,
+        "Account:a4": 2,
+        "Card:hmac:c3": 3,
     }
-    assert len(found.relationships) == 10
+    assert len(found.relationships) == 13
     assert Edge("USED", Entity("Card", "hmac:c2"), Entity("Device", "d"), NOON + MINUTE, NOON + MINUTE) in (
         found.relationships
     )
@@ -67,6 +72,15 @@ def test_a_hub_is_a_leaf_and_the_cut_is_told(graph: Graph) -> None:
     at_hub = neighbourhood(graph, Entity("Merchant", "m"))
     assert hops(at_hub) == {"Merchant:m": 0}
     assert at_hub.truncated
+
+
+def test_an_account_that_many_send_to_is_a_leaf(graph: Graph) -> None:
+    sent = {"counterparty": "r", "channel": "transfer"}
+    write(graph, *(transaction(f"t{n}", f"c{n}", account=f"a{n}", **sent) for n in range(1, 5)))
+    found = neighbourhood(graph, CARD, hops=3)
+    assert hops(found) == {"Card:hmac:c1": 0, "Account:a1": 1, "Account:r": 2}
+    assert found.nodes[-1].senders == 4
+    assert found.truncated
 
 
 def test_one_card_fewer_and_the_merchant_is_passed(graph: Graph) -> None:

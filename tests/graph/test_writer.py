@@ -18,7 +18,7 @@ from graph.writer import GraphWriter, WriterSettings
 from streaming.detector import BatchMark
 from tests.transactions import MINUTE, NOON, transaction
 
-SETTINGS = WriterSettings(hub_caps={"Device": 3, "Merchant": 3, "Email": 3})
+SETTINGS = WriterSettings(hub_caps={"Account": 3, "Device": 3, "Merchant": 3, "Email": 3})
 
 
 def contents(graph: Graph) -> dict[str, list[Any]]:
@@ -56,6 +56,8 @@ def everything(transaction_id: str, card: str, minute: int) -> Transaction:
         shipping_address="s",
         billing_address="b",
         account_created=NOON - minute,
+        channel="transfer",
+        counterparty="r",
         card_bin="424242",
     )
 
@@ -72,6 +74,7 @@ def test_a_transaction_becomes_nodes_and_relationships(graph: Graph) -> None:
             ("a-c1", "HAS", "p", floored),
             ("a-c1", "HAS", "s", floored),
             ("a-c1", "OWNS", "hmac:c1", floored),
+            ("a-c1", "SENT", "r", floored),
             ("hmac:c1", "MADE", "t1", []),
             ("hmac:c1", "PAID", "m", floored),
             ("hmac:c1", "USED", "10.0.0.1", floored),
@@ -80,13 +83,55 @@ def test_a_transaction_becomes_nodes_and_relationships(graph: Graph) -> None:
             ("t1", "FROM", "10.0.0.1", []),
             ("t1", "ON", "d", []),
             ("t1", "SHIPPED_TO", "s", []),
+            ("t1", "TO", "r", []),
         ]
     )
     (row,) = graph.read("MATCH (t:Transaction) RETURN properties(t) AS t")
     assert row["t"]["merchant_hour"] == f"m|{NOON // 3_600_000}"
     assert row["t"]["account"] == "a-c1"
-    (row,) = graph.read("MATCH (a:Account) RETURN a.identifiers AS identifiers, a.degree AS degree")
-    assert row == {"identifiers": 4, "degree": 1}
+    assert row["t"]["counterparty_hour"] == f"r|{NOON // 3_600_000}"
+    rows = graph.read(
+        "MATCH (a:Account) "
+        "RETURN a.identifiers AS identifiers, a.degree AS degree, a.senders AS senders ORDER BY a.id"
+    )
+    assert rows == [
+        {"identifiers": 4, "degree": 1, "senders": None},
+        {"identifiers": None, "degree": 0, "senders": 1},
+    ]
+
+
+def test_only_a_transfer_to_somebody_else_is_sent(graph: Graph) -> None:
+    written = GraphWriter(graph, SETTINGS).write(
+        [
+            transaction("t1", account="a", counterparty="payee", channel="ecommerce"),
+            transaction("t2", account="a", counterparty="a", channel="transfer"),
+            transaction("t3", account="a", channel="transfer"),
+            transaction("t4", counterparty="b", channel="transfer"),
+        ]
+    )
+    kinds = [(a, kind, b) for a, kind, b, _ in contents(graph)["relationships"] if kind in ("SENT", "TO")]
+    assert kinds == [("t4", "TO", "b")]
+    rows = graph.read("MATCH (t:Transaction) WHERE t.counterparty_hour IS NOT NULL RETURN t.id AS id")
+    assert rows == [{"id": "t4"}]
+    assert {entity: state.senders for entity, state in written.entities["Account"].items()} == {
+        "a": 0, "b": 0, "payee": 0
+    }  # fmt: skip
+
+
+def test_an_account_that_many_send_to_is_a_hub_however_many_cards_others_have(graph: Graph) -> None:
+    def sent(number: int) -> Transaction:
+        fields = {"account": f"a{number % 4}", "counterparty": "r", "channel": "transfer"}
+        return transaction(f"t{number}", f"c{number}", event_time=NOON + number * MINUTE, **fields)
+
+    writer = GraphWriter(graph, SETTINGS)
+    cards = [transaction(f"own{number}", f"own{number}", account="rich") for number in range(5)]
+    written = writer.write([*cards, *map(sent, range(3))])
+    assert (written.entities["Account"]["r"].senders, written.new_hubs) == (3, [])
+    written = writer.write([sent(3), sent(4)])
+    assert written.entities["Account"]["r"].senders == 4
+    assert written.new_hubs == [Entity("Account", "r")]
+    rows = graph.read("MATCH (a:Account) WHERE a.is_hub RETURN a.id AS id, a.hub_since AS hub_since")
+    assert rows == [{"id": "r", "hub_since": NOON + 4 * MINUTE}]
 
 
 def test_a_refund_names_its_account_where_it_can_be_sought(graph: Graph) -> None:

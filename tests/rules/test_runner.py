@@ -10,10 +10,12 @@ import pytest
 
 from graph.driver import Graph, Row
 from graph.errors import ServiceError, Unavailable
+from graph.events import Transaction
 from graph.rows import EntityState
 from graph.schema import NEVER
 from graph.writer import GraphWriter
 from queries import runner as module
+from queries.late import later_touches
 from queries.loader import load_rule
 from queries.runner import Runner, Touches, runs
 from queries.spec import Rule
@@ -49,7 +51,7 @@ def run(rule: Rule, touches: Touches, answer: list[Row] | Exception | None = Non
 
 
 def touched(degree: int = 5, **times: list[int]) -> Touches:
-    states = {name: EntityState("", degree, 0, NEVER, None) for name in times}
+    states = {name: EntityState("", degree, 0, 0, NEVER, None) for name in times}
     return Touches({"Device": dict(times)}, {"Device": states})
 
 
@@ -127,3 +129,24 @@ def test_a_late_event_tests_the_later_touches_again_as_far_as_the_window(rule: R
     late = Touches.of(writer.write([transaction("late", "c2", device="d", event_time=NOON)]))
     assert late.late["Device"] == {"d": [NOON]}
     assert [finding.time for finding in runner.run(late)] == [NOON + 10 * MINUTE, NOON + 59 * MINUTE]
+
+
+def test_a_late_transfer_concerns_whoever_its_money_may_have_reached(graph: Graph) -> None:
+    def sent(start: str, end: str, minute: int) -> Transaction:
+        fields = {"account": start, "counterparty": end, "channel": "transfer"}
+        return transaction(f"{start}{end}", f"c-{start}", event_time=NOON + minute * MINUTE, **fields)
+
+    writer = GraphWriter(graph)
+    before, after = (
+        sent("b", "c", 5),
+        [sent("b", "d", 20), sent("d", "e", 30), sent("x", "e", 40), sent("e", "x", 99)],
+    )
+    writer.write([before, *after])
+    late = Touches.of(writer.write([sent("a", "b", 10)])).late
+    assert late["Account"] == {"b": [NOON + 10 * MINUTE]}
+    later = later_touches(graph, "Account", late, HOUR)
+    assert later == {
+        "b": {NOON + 20 * MINUTE: 10 * MINUTE},
+        "d": {NOON + 20 * MINUTE: 10 * MINUTE},
+        "e": {NOON + 30 * MINUTE: 20 * MINUTE, NOON + 40 * MINUTE: 30 * MINUTE},
+    }

@@ -55,7 +55,9 @@ def test_all_contenders_write_the_same_graph(endpoint: Endpoint, stream: Path, t
         run_pipeline(endpoint, stream, tmp_path, batch=BATCH, limit=2 * BATCH, after=others)
         ringwatch = contents(graph, "")
         assert ringwatch["Transaction"] == 2 * BATCH
-        assert len(ringwatch) == len(schema.ENTITY_LABELS) + 1 + 5 + len(schema.RELATIONSHIPS)
+        transfers = {"(Account)-[:SENT]->(Account)", "(Transaction)-[:TO]->(Account)"}  # few, if any, so early
+        relationships = 5 + len(schema.RELATIONSHIPS) - 1
+        assert len(ringwatch.keys() - transfers) == len(schema.ENTITY_LABELS) + 1 + relationships
         assert contents(graph, "ceiling-") == ringwatch
         assert contents(graph, "naive-") == ringwatch
         assert properties(graph, "ceiling-") == properties(graph, "naive-") == properties(graph, "")
