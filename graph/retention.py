@@ -2,7 +2,7 @@
 
 Whole hours expire. They are sought by name, one after the other, since a range over all times costs a walk through
 the whole index on one of the engines; the writer registers the hours. What a batch touches is found from its
-transactions' cards and accounts: a hub is never expanded.
+transactions' cards and accounts: a hub is never expanded. Tallies lose what they counted of a deleted transaction.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from graph import tallies
 from graph.driver import Graph, Row, Tx
 from graph.schema import ENTITY_LABELS, HOUR_MS, HUB_COUNTERS, NEVER, RELATIONSHIPS, Relationship
 
@@ -22,6 +23,12 @@ _READ_TRANSACTIONS = (
     "OPTIONAL MATCH (t)-[:SHIPPED_TO]->(address:Address) "
     "RETURN t.account AS account, t.counterparty AS counterparty, card.id AS card, merchant.id AS merchant, "
     "device.id AS device, ip.id AS ip, address.id AS address"
+)
+_DELETE_TRANSACTIONS = (
+    "UNWIND $ids AS id MATCH (t:Transaction {id: id}) OPTIONAL MATCH (t)-[:AT]->(merchant:Merchant) "
+    "WITH t, t.time AS event_time, t.status AS status, t.amount AS amount, t.currency AS currency, "
+    "merchant.id AS merchant, t.account AS account "
+    "DETACH DELETE t RETURN event_time, status, amount, currency, merchant, account"
 )
 _COLUMN_LABELS = {
     "account": "Account",
@@ -118,7 +125,7 @@ def _expire_batch(tx: Tx, *, ids: Sequence[str], before: int, hub_caps: Mapping[
             touched[relationship.start].add(start)
             touched[relationship.end].add(end)
     _lock(tx, touched)
-    tx.run("UNWIND $ids AS id MATCH (t:Transaction {id: id}) DETACH DELETE t", ids=ids)
+    tallies.take(tx, [tallies.Deleted(**row) for row in tx.run(_DELETE_TRANSACTIONS, ids=ids)])
     lost: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     relationships = 0
     for relationship in RELATIONSHIPS:

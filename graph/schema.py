@@ -17,7 +17,7 @@ VERSION = 2
 ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchant", "Phone")
 
 #: Everything with a unique ``id``.
-LABELS = (*ENTITY_LABELS, "Transaction", "Hour", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
+LABELS = (*ENTITY_LABELS, "Transaction", "Hour", "Tally", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
 NEVER = 2**62

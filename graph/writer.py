@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from graph import statements
+from graph import statements, tallies
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
 from graph.events import Entity, Transaction
@@ -157,6 +157,7 @@ class GraphWriter:
             refreshed[relationship] = spans
         hours = sorted({t.event_time // HOUR_MS for t in written.accepted})
         tx.run(statements.REGISTER_HOURS, hours=hours)
+        tallies.add(tx, written.accepted)
         for shape, rows in transaction_rows(written.accepted, written.entities).items():
             tx.run(statements.create_transactions(shape), rows=rows)
         return written, refreshed

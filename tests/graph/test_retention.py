@@ -32,13 +32,14 @@ def emptied(graph: Graph) -> None:
 
 
 def shape(graph: Graph) -> tuple[list[Any], list[Any]]:
-    """Nodes with their counters, and relationships with their last times.
+    """Nodes with their counters and tallies with their sums, and relationships with their last times.
 
     First times are left out: what has expired may be remembered in them.
     """
     nodes = graph.read(
         "MATCH (n) WHERE NOT n:Ledger RETURN labels(n)[0] AS label, n.id AS id, n.degree AS degree, "
-        "coalesce(n.identifiers, 0) AS identifiers, coalesce(n.senders, 0) AS senders, n.is_hub AS is_hub"
+        "coalesce(n.identifiers, 0) AS identifiers, coalesce(n.senders, 0) AS senders, n.is_hub AS is_hub, "
+        "[n.transactions, n.declined, n.amount] AS tallied"
     )
     relationships = graph.read(
         "MATCH (a)-[r]->(b) RETURN type(r) AS type, a.id AS a, b.id AS b, r.last_seen AS last_seen"
@@ -215,6 +216,20 @@ def test_writers_go_on_meanwhile(graph: Graph) -> None:
     left = shape(graph)
     emptied(graph)
     write(graph, young)
+    assert left == shape(graph)
+
+
+def test_two_workers_may_expire_at_once(graph: Graph) -> None:
+    transactions = [full(f"t{n}", n % 4, NOON + n % 3 * HOUR_MS + n * MINUTE) for n in range(60)]
+    write(graph, transactions)
+    other = threading.Thread(target=lambda: expire_before(graph, NOON + 2 * HOUR_MS, batch=7))
+    other.start()
+    expire_before(graph, NOON + 2 * HOUR_MS, batch=7)
+    other.join()
+
+    left = shape(graph)
+    emptied(graph)
+    write(graph, [t for t in transactions if t.event_time >= NOON + 2 * HOUR_MS])
     assert left == shape(graph)
 
 
