@@ -17,7 +17,7 @@ VERSION = 1
 ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchant", "Phone")
 
 #: Everything with a unique ``id``.
-LABELS = (*ENTITY_LABELS, "Transaction", "Hour", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
+LABELS = (*ENTITY_LABELS, "Transaction", "Label", "Hour", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
 NEVER = 2**62
@@ -52,12 +52,15 @@ RELATIONSHIPS = (
 
 #: (label, property) pairs that queries seek by. The ``…_hour`` properties hold ``<entity id>|<hours since the
 #: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history. ``hour`` is what
-#: retention seeks by; an ``Hour`` node stands for every hour that has transactions.
+#: retention seeks by; an ``Hour`` node stands for every hour that has transactions, or labels without one.
 INDEXES = (
     ("Transaction", "hour"),
     ("Transaction", "merchant_hour"),
     ("Transaction", "device_hour"),
     ("Transaction", "ip_hour"),
+    ("Label", "subject"),
+    ("Label", "hour"),
+    ("Label", "waits"),
     ("Ring", "status"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),
