@@ -1,4 +1,4 @@
-"""One transaction as the rest of Ringwatch sees it: validated, normalised and tokenised.
+"""What enters the graph, as the rest of Ringwatch sees it: validated, normalised and tokenised.
 
 This module refuses to know wire formats; :mod:`streaming.codec` turns bytes into these.
 """
@@ -11,6 +11,7 @@ import msgspec
 
 Status = Literal["approved", "declined", "refunded", "reversed"]
 Channel = Literal["ecommerce", "pos", "atm", "transfer"]
+Verdict = Literal["fraud", "legitimate"]
 
 
 class Entity(NamedTuple):
@@ -20,7 +21,7 @@ class Entity(NamedTuple):
     id: str
 
 
-class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """A payment, as it enters the graph.
 
     ``event_time`` and ``account_created`` are UTC epoch milliseconds. ``amount`` and ``credit_limit`` are
@@ -82,3 +83,34 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             ("Address", self.billing_address if known and self.billing_address != shipping else None),
         )
         return [Entity(label, entity_id) for label, entity_id in ends if entity_id is not None]
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A verdict on a transaction, a card or a ring, and when it became known.
+
+    ``subject`` is a node of that label; a card's id is its keyed hash. ``source`` is a word for who says so
+    (``chargeback``, ``analyst``), ``time`` UTC epoch milliseconds: before it, nobody knew.
+    """
+
+    subject: Entity
+    verdict: Verdict
+    source: str
+    time: int
+
+    @property
+    def id(self) -> str:
+        """The same for all that one source ever says of one subject."""
+        return f"{self.source}|{self.subject.label}|{self.subject.id}"
+
+
+Event = Transaction | Label
+
+
+def time_of(event: Event) -> int:
+    """When it happened or became known, UTC epoch milliseconds."""
+    return event.time if isinstance(event, Label) else event.event_time
+
+
+def id_of(event: Event) -> str:
+    """What tells it from every other event of its kind."""
+    return event.id if isinstance(event, Label) else event.transaction_id

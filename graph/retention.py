@@ -1,5 +1,8 @@
 """Retention: transactions, then relationships, then orphaned entities expire by event time, in small batches.
 
+Labels go with their transactions; one of a card, or one that still waits for its transaction, by its own time.
+Those of rings stay as long as rings do.
+
 Whole hours expire. They are sought by name, one after the other, since a range over all times costs a walk through
 the whole index on one of the engines; the writer registers the hours. What a batch touches is found from its
 transactions' cards and accounts: a hub is never expanded. Tallies lose what they counted of a deleted transaction.
@@ -12,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graph import tallies
+from graph import labels, tallies
 from graph.driver import Graph, Row, Tx
 from graph.schema import ENTITY_LABELS, HOUR_MS, HUB_COUNTERS, NEVER, RELATIONSHIPS, Relationship
 
@@ -84,6 +87,9 @@ def expire(
             gone, until = replace(gone, complete=False), hour
             break
         gone += graph.write(partial(expire_batch, ids=ids))
+    past = [hour for hour in hours if hour < until]
+    while past and len(graph.write(partial(_expire_labels, hours=past, size=batch))) == batch:
+        pass
     if emptied := [hour for hour in hours if hour < until]:
         graph.write(partial(_forget_hours, hours=emptied))
     return gone
@@ -111,8 +117,14 @@ def _batches(graph: Graph, hours: Sequence[int], size: int) -> Iterator[tuple[in
 
 def _forget_hours(tx: Tx, hours: Sequence[int]) -> None:
     # A late event may have come into one meanwhile: then the next call finds it.
-    rows = tx.run("UNWIND $hours AS hour MATCH (t:Transaction {hour: hour}) RETURN DISTINCT hour", hours=hours)
-    emptied = sorted(set(hours) - {row["hour"] for row in rows})
+    filled = [
+        row["hour"]
+        for label in ("Transaction", "Label")
+        for row in tx.run(
+            f"UNWIND $hours AS hour MATCH (n:{label} {{hour: hour}}) RETURN DISTINCT hour", hours=hours
+        )
+    ]
+    emptied = sorted(set(hours) - set(filled))
     tx.run("UNWIND $hours AS hour MATCH (h:Hour {id: hour}) DELETE h", hours=emptied)
 
 
@@ -125,6 +137,12 @@ def _expire_batch(tx: Tx, *, ids: Sequence[str], before: int, hub_caps: Mapping[
             touched[relationship.start].add(start)
             touched[relationship.end].add(end)
     _lock(tx, touched)
+    judged = tx.run(
+        "UNWIND $ids AS id MATCH (:Transaction {id: id})<-[:OF]-(l:Label) OPTIONAL MATCH (l)-[:OF]->(c:Card) "
+        "RETURN l.id AS label, c.id AS card",
+        ids=ids,
+    )
+    _delete_labels(tx, judged)
     tallies.take(tx, [tallies.Deleted(**row) for row in tx.run(_DELETE_TRANSACTIONS, ids=ids)])
     lost: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     relationships = 0
@@ -137,8 +155,36 @@ def _expire_batch(tx: Tx, *, ids: Sequence[str], before: int, hub_caps: Mapping[
                 lost[relationship.end][end][relationship.end_counter] += 1
     for label, counts in lost.items():
         _lower(tx, label, counts, hub_caps.get(label))
-    entities = sum(_delete_orphans(tx, label, ids, before) for label, ids in touched.items())
+    # A label touches its card long after the transaction, which leaves nothing to hold it.
+    entities = sum(
+        _delete_orphans(tx, label, ids, NEVER if label == "Card" else before) for label, ids in touched.items()
+    )
     return Expired(len(rows), relationships, entities)
+
+
+def _expire_labels(tx: Tx, *, hours: Sequence[int], size: int) -> list[Row]:
+    """Delete up to ``size`` labels that no transaction holds; returns them with their cards."""
+    rows = tx.run(
+        "UNWIND $hours AS hour MATCH (l:Label {hour: hour}) WITH l LIMIT $size "
+        "OPTIONAL MATCH (l)-[:OF]->(c:Card) RETURN l.id AS label, c.id AS card",
+        hours=hours,
+        size=size,
+    )
+    _delete_labels(tx, rows)
+    _delete_orphans(tx, "Card", {row["card"] for row in rows if row["card"] is not None}, NEVER)
+    return rows
+
+
+def _delete_labels(tx: Tx, rows: Sequence[Row]) -> None:
+    """Delete labels and judge their cards anew by what is left."""
+    if not rows:
+        return
+    tx.run(
+        "UNWIND $ids AS id MATCH (l:Label {id: id}) DETACH DELETE l",
+        ids=sorted({row["label"] for row in rows}),
+    )
+    if cards := sorted({row["card"] for row in rows if row["card"] is not None}):
+        labels.judge(tx, cards)
 
 
 def _touched_by(rows: Sequence[Row]) -> _Touched:

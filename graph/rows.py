@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from graph import statements
-from graph.driver import Row
+from graph.driver import Row, Tx
 from graph.events import Transaction
 from graph.schema import ENTITY_LABELS, HOUR_MS, NEVER, RELATIONSHIPS, Relationship, hour_bucket
 
@@ -36,6 +36,7 @@ class EntityState(msgspec.Struct, gc=False):
     senders: int
     hub_since: int
     last_seen_before: int | None
+    fraud_labels: int = 0
 
     @property
     def is_hub(self) -> bool:
@@ -43,9 +44,18 @@ class EntityState(msgspec.Struct, gc=False):
         return self.hub_since < NEVER
 
 
-def touches_of(transactions: Iterable[Transaction]) -> TouchTimes:
-    """When each entity was touched."""
+def answer(tx: Tx, statement: str, **parameters: Any) -> list[Any]:
+    """The rows in the one record by which a statement answers."""
+    (record,) = tx.run(statement, **parameters)
+    rows: list[Any] = record["rows"]
+    return rows
+
+
+def touches_of(transactions: Iterable[Transaction], labelled: Mapping[str, set[int]]) -> TouchTimes:
+    """When each entity was touched; ``labelled`` are the cards that labels touch, and when."""
     times: dict[str, defaultdict[str, set[int]]] = {label: defaultdict(set) for label in ENTITY_LABELS}
+    for card, moments in labelled.items():
+        times["Card"][card] |= moments
     for transaction in transactions:
         time = transaction.event_time
         for label, entity_id in transaction.entities():

@@ -17,7 +17,11 @@ VERSION = 2
 ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchant", "Phone")
 
 #: Everything with a unique ``id``.
-LABELS = (*ENTITY_LABELS, "Transaction", "Hour", "Tally", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
+LABELS = (
+    *ENTITY_LABELS,
+    *("Transaction", "Label", "Hour", "Tally"),
+    *("Ring", "Evidence", "Checkpoint", "Outbox", "Ledger"),
+)
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
 NEVER = 2**62
@@ -57,7 +61,8 @@ HUB_COUNTERS = {r.end: r.end_counter for r in RELATIONSHIPS if r.end_counter}
 #: (label, property) pairs that queries seek by. The ``…_hour`` properties hold ``<entity id>|<hours since the
 #: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history.
 #: ``refunded_account`` is the account of a refund: refunds are few, and are found without reading what was bought.
-#: ``hour`` is what retention seeks by; an ``Hour`` node stands for every hour that has transactions.
+#: ``hour`` is what retention seeks by; an ``Hour`` node stands for every hour that has transactions, or labels
+#: without one.
 INDEXES = (
     ("Transaction", "hour"),
     ("Transaction", "merchant_hour"),
@@ -65,6 +70,9 @@ INDEXES = (
     ("Transaction", "ip_hour"),
     ("Transaction", "refunded_account"),
     ("Transaction", "counterparty_hour"),
+    ("Label", "subject"),
+    ("Label", "hour"),
+    ("Label", "waits"),
     ("Ring", "status"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),

@@ -133,7 +133,7 @@ def upsert_entities(label: str) -> str:
         "SET n.last_seen = CASE WHEN previous IS NULL OR row.last > previous THEN row.last ELSE previous END "
         "FOREACH (_ IN CASE WHEN row.first < n.first_seen THEN [1] ELSE [] END | SET n.first_seen = row.first) "
         f"{attributes}"
-        f"RETURN collect([row.i, {_STATE}, previous]) AS rows"
+        f"RETURN collect([row.i, {_STATE}, previous, coalesce(n.fraud_labels, 0)]) AS rows"
     )
 
 
@@ -142,7 +142,7 @@ def read_entities(label: str) -> str:
     """Rows {i, id}: the state of entities, as :func:`upsert_entities` returns it."""
     return (
         f"UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) "
-        f"RETURN collect([row.i, {_STATE}, n.last_seen]) AS rows"
+        f"RETURN collect([row.i, {_STATE}, n.last_seen, coalesce(n.fraud_labels, 0)]) AS rows"
     )
 
 

@@ -1,4 +1,4 @@
-"""The graph writer: one transaction per micro-batch, idempotent by transaction id.
+"""The graph writer: one transaction per micro-batch, idempotent by transaction id (and label by label).
 
 Rows are aggregated per entity and relationship before they leave, and every touched node is locked in order of
 label and id before any relationship is merged, so that parallel writers cannot deadlock. A relationship's times
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from graph import statements, tallies
+from graph import labels, statements, tallies
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
-from graph.events import Entity, Transaction
+from graph.events import Entity, Event, Label, Transaction, id_of
 from graph.rows import (
     EntityState,
     Spans,
     TouchTimes,
+    answer,
     entity_rows,
     spans_of,
     touches_of,
@@ -54,11 +55,16 @@ class WriterSettings:
 
 @dataclass
 class Written:
-    """What became of a batch, and by label and id what it touched and how that stands now."""
+    """What became of a batch, and by label and id what it touched and how that stands now.
+
+    ``labels`` are those that said something new, ``labelled`` when labels touched which cards.
+    """
 
     accepted: list[Transaction] = field(default_factory=list)
-    duplicates: list[Transaction] = field(default_factory=list)
-    refused: list[tuple[Transaction, BadEvent]] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    duplicates: list[Event] = field(default_factory=list)
+    refused: list[tuple[Event, BadEvent]] = field(default_factory=list)
+    labelled: dict[str, list[int]] = field(default_factory=dict)
     touches: TouchTimes = field(default_factory=dict)
     entities: dict[str, dict[str, EntityState]] = field(default_factory=dict)
     new_hubs: list[Entity] = field(default_factory=list)
@@ -75,7 +81,7 @@ class Checkpoint(Protocol):
 
 
 class GraphWriter:
-    """Writes micro-batches of transactions into one graph."""
+    """Writes micro-batches of transactions and labels into one graph."""
 
     def __init__(self, graph: Graph, settings: WriterSettings | None = None) -> None:
         self._graph = graph
@@ -83,7 +89,7 @@ class GraphWriter:
         self._known: _Refreshed = {relationship: {} for relationship in RELATIONSHIPS}
         self._newest = 0
 
-    def write(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None = None) -> Written:
+    def write(self, events: Sequence[Event], checkpoint: Checkpoint | None = None) -> Written:
         """Write a batch whole, with its checkpoint, or not at all.
 
         An event that the graph refuses for its own sake is found by bisection and reported in ``refused``;
@@ -95,31 +101,31 @@ class GraphWriter:
             Fenced: another worker owns the batch's partitions.
         """
         try:
-            return self._write(transactions, checkpoint)
+            return self._write(events, checkpoint)
         except (Unavailable, Fenced):
             raise
         except ServiceError:
-            culprits = self._culprits(transactions, checkpoint)
+            culprits = self._culprits(events, checkpoint)
             if not culprits:
                 raise
-            kept = [t for t in transactions if t.transaction_id not in culprits]
+            kept = [event for event in events if id_of(event) not in culprits]
             written = self._write(kept, checkpoint)
             written.refused += [
-                (t, BadEvent("refused_by_graph", culprits[t.transaction_id]))
-                for t in transactions
-                if t.transaction_id in culprits
+                (event, BadEvent("refused_by_graph", culprits[id_of(event)]))
+                for event in events
+                if id_of(event) in culprits
             ]
             return written
 
-    def _write(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None) -> Written:
+    def _write(self, events: Sequence[Event], checkpoint: Checkpoint | None) -> Written:
         attempts: list[tuple[Written, _Refreshed]] = []
 
         def work(tx: Tx) -> None:
             if checkpoint is not None and checkpoint.reached(tx):
                 if not attempts:
-                    attempts.append((self._seen_again(tx, transactions), {}))
+                    attempts.append((self._seen_again(tx, events), {}))
                 return
-            attempts.append(self._write_in(tx, transactions))
+            attempts.append(self._write_in(tx, events))
             if checkpoint is not None:
                 checkpoint.advance(tx)
 
@@ -129,43 +135,54 @@ class GraphWriter:
         self._remember(refreshed)
         return written
 
-    def _seen_again(self, tx: Tx, transactions: Sequence[Transaction]) -> Written:
+    def _seen_again(self, tx: Tx, events: Sequence[Event]) -> Written:
         """A batch that was written before a crash, to be evaluated again.
 
         What its entities were before it is no longer known, so every touch counts as late: that only tests more.
         """
-        written = self._sorted_out(tx, transactions)
-        stored = {t.transaction_id: t for t in reversed(written.duplicates)}
+        written = self._sorted_out(tx, events)
+        stored = {t.transaction_id: t for t in reversed(written.duplicates) if isinstance(t, Transaction)}
         written.accepted, written.duplicates = list(stored.values())[::-1], []
-        written.touches = touches_of(written.accepted)
+        self._touch(written, labels.concerned(tx, written.labels, written.accepted, again=True))
         for label, touched in written.touches.items():
             rows = [{"i": i, "id": entity_id} for i, entity_id in enumerate(touched)]
             written.entities[label] = _states(tx, statements.read_entities(label), rows)
         return written
 
-    def _write_in(self, tx: Tx, transactions: Sequence[Transaction]) -> tuple[Written, _Refreshed]:
-        written = self._sorted_out(tx, transactions)
+    def _write_in(self, tx: Tx, events: Sequence[Event]) -> tuple[Written, _Refreshed]:
+        written = self._sorted_out(tx, events)
+        written.labels, repeated = labels.hold(tx, written.labels)
+        written.duplicates += repeated
         refreshed: _Refreshed = {}
-        if not written.accepted:
+        if not written.accepted and not written.labels:
             return written, refreshed
-        written.touches = touches_of(written.accepted)
+        about = labels.concerned(tx, written.labels, written.accepted)
+        self._touch(written, about)
         for label, rows in entity_rows(written.accepted, written.touches).items():
             written.entities[label] = _states(tx, statements.upsert_entities(label), rows)
         for relationship, spans in self._refreshes(written.accepted).items():
             _merge(tx, relationship, spans, written)
             self._mark_hubs(tx, relationship, spans, written)
             refreshed[relationship] = spans
-        hours = sorted({t.event_time // HOUR_MS for t in written.accepted})
-        tx.run(statements.REGISTER_HOURS, hours=hours)
+        hours = {t.event_time // HOUR_MS for t in written.accepted} | labels.hours_of(written.labels)
+        tx.run(statements.REGISTER_HOURS, hours=sorted(hours))
         tallies.add(tx, written.accepted)
         for shape, rows in transaction_rows(written.accepted, written.entities).items():
             tx.run(statements.create_transactions(shape), rows=rows)
+        for card, standing in labels.attach(tx, written.labels, about).items():
+            written.entities["Card"][card].fraud_labels = standing.fraud_labels
         return written, refreshed
 
-    def _sorted_out(self, tx: Tx, transactions: Sequence[Transaction]) -> Written:
+    def _touch(self, written: Written, about: labels.Concerned) -> None:
+        written.labelled = {card: sorted(times) for card, times in sorted(about.cards.items())}
+        written.touches = touches_of(written.accepted, about.cards)
+
+    def _sorted_out(self, tx: Tx, events: Sequence[Event]) -> Written:
+        """Which transactions are new, known or in conflict, and which labels may be held."""
         written = Written()
+        transactions = [event for event in events if isinstance(event, Transaction)]
         ids = sorted({t.transaction_id for t in transactions})
-        digests = dict(_rows(tx, statements.KNOWN_TRANSACTIONS, ids=ids))
+        digests = dict(answer(tx, statements.KNOWN_TRANSACTIONS, ids=ids)) if ids else {}
         for transaction in transactions:
             digest = digests.setdefault(transaction.transaction_id, "")
             if not digest:
@@ -175,6 +192,11 @@ class GraphWriter:
                 written.duplicates.append(transaction)
             else:
                 written.refused.append((transaction, Conflict(transaction.transaction_id)))
+        said = [event for event in events if isinstance(event, Label)]
+        refused = labels.unknown_rings(tx, said)
+        written.refused += refused
+        unknown = {label for label, _ in refused}
+        written.labels = [label for label in said if label not in unknown]
         return written
 
     def _refreshes(self, transactions: Iterable[Transaction]) -> _Refreshed:
@@ -223,7 +245,7 @@ class GraphWriter:
         }
         if not ids:
             return
-        for entity_id, hub_since in _rows(
+        for entity_id, hub_since in answer(
             tx,
             statements.mark_hubs(relationship),
             ids=sorted(ids),
@@ -235,11 +257,11 @@ class GraphWriter:
                 written.new_hubs.append(Entity(relationship.end, entity_id))
             state.hub_since = hub_since
 
-    def _culprits(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None) -> dict[str, str]:
+    def _culprits(self, events: Sequence[Event], checkpoint: Checkpoint | None) -> dict[str, str]:
         """Ids of the events that the graph refuses by themselves, with its words, found by trial and rollback."""
         self._try([], checkpoint)  # a graph that refuses even this is not well: no event is to blame
         found: dict[str, str] = {}
-        pending = [list(transactions)]
+        pending = [list(events)]
         while pending:
             part = pending.pop()
             try:
@@ -248,15 +270,15 @@ class GraphWriter:
                 raise
             except ServiceError as error:
                 if len(part) == 1:
-                    found[part[0].transaction_id] = str(error)
+                    found[id_of(part[0])] = str(error)
                 else:
                     middle = len(part) // 2
                     pending += [part[:middle], part[middle:]]
         return found
 
-    def _try(self, transactions: Sequence[Transaction], checkpoint: Checkpoint | None) -> None:
+    def _try(self, events: Sequence[Event], checkpoint: Checkpoint | None) -> None:
         def work(tx: Tx) -> None:
-            self._write_in(tx, transactions)
+            self._write_in(tx, events)
             if checkpoint is not None:
                 checkpoint.advance(tx)
             raise _RolledBackError
@@ -274,14 +296,8 @@ class _RolledBackError(Exception):
     """Ends a trial: everything it wrote is undone."""
 
 
-def _rows(tx: Tx, statement: str, **parameters: Any) -> list[list[Any]]:
-    (record,) = tx.run(statement, **parameters)
-    rows: list[list[Any]] = record["rows"]
-    return rows
-
-
 def _states(tx: Tx, statement: str, rows: list[Row]) -> dict[str, EntityState]:
-    return {rows[i]["id"]: EntityState(*state) for i, *state in _rows(tx, statement, rows=rows, never=NEVER)}
+    return {rows[i]["id"]: EntityState(*state) for i, *state in answer(tx, statement, rows=rows, never=NEVER)}
 
 
 def _merge(tx: Tx, relationship: Relationship, spans: Spans, written: Written) -> None:
@@ -292,7 +308,7 @@ def _merge(tx: Tx, relationship: Relationship, spans: Spans, written: Written) -
         {"i": i, "start": start.element_id, "end": end.element_id, "first": first, "last": last}
         for i, ((start, end), (first, last)) in enumerate(zip(touched, spans.values(), strict=True))
     ]
-    for i, start_count, end_count in _rows(tx, statements.merge_relationships(relationship), rows=rows):
+    for i, start_count, end_count in answer(tx, statements.merge_relationships(relationship), rows=rows):
         start, end = touched[i]
         if relationship.start_counter:
             _raise(start, relationship.start_counter, start_count)

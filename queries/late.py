@@ -3,7 +3,8 @@
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
 their identifiers: a late event at an e-mail, phone or address concerns every account that has it, and one at an
 account, which may name none of them, those that share one with it; and by transfers, so that one at an account
-concerns those that its money may have reached since.
+concerns those that its money may have reached since. Cards that were called fraud are tied by the merchants at
+which they paid: a late event or a label of one concerns the labels of the others.
 """
 
 from __future__ import annotations
@@ -76,16 +77,25 @@ def _of_holders(label: str, concerned: str) -> str:
     return f"{holders}{_OF_ACCOUNT} WITH {concerned} AS id, t"
 
 
-#: For rules anchored at a label: label of the late entity → the concerned anchors' transactions t in
+_OF_CARD = (
+    "CALL { WITH row "
+    f"MATCH (:Card {{id: row.id}})-[:MADE]->(t:Transaction) WHERE {_IN_TIME} RETURN row.id AS id, t.time AS time "
+    "UNION ALL WITH row "
+    "MATCH (c:Card {id: row.id})-[:PAID]->(m:Merchant) "
+    "WHERE c.fraud_since IS NOT NULL AND m.hub_since > row.after "
+    "MATCH (m)<-[:PAID]-(x:Card) WHERE x.fraud_since IS NOT NULL MATCH (x)<-[:OF]-(l:Label) "
+    "UNWIND [l.time, l.fraud_since] AS time WITH row, x, time WHERE time > row.after AND time <= row.until "
+    "RETURN x.id AS id, time } WITH id, {time: time} AS t"
+)
+
+#: For rules anchored at a label: label of the late entity → the concerned anchors' transactions (or labels) t in
 #: (after, until] of one row {id, after, until}.
 _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
         "Account": _of_accounts(),
         **{label: _of_holders(label, "x.id") for label in ("Address", "Email", "Phone")},
     },
-    "Card": {
-        "Card": f"MATCH (:Card {{id: row.id}})-[:MADE]->(t:Transaction) WHERE {_IN_TIME} WITH row.id AS id, t"
-    },
+    "Card": {"Card": _OF_CARD},
     **{label: {label: _at_place(label)} for label in ("Device", "IP", "Merchant")},
     **{label: {label: _of_holders(label, "row.id")} for label in ("Address", "Email", "Phone")},
 }

@@ -41,7 +41,8 @@ class Touches:
     """What a batch touched.
 
     ``times``: when, and ``states``: with what counters after the batch.
-    ``late``: those of the times that are older than the entity's newest event before the batch.
+    ``late``: those of the times that are older than the entity's newest event before the batch, and those of
+    labels: a verdict on one card changes what later verdicts on others see.
     """
 
     times: TouchTimes = field(default_factory=dict)
@@ -59,6 +60,9 @@ class Touches:
                 if newest is not None and times[0] < newest:
                     late = times[: bisect_left(times, newest)]
                     touches.late.setdefault(label, {})[entity_id] = late
+        for card, times in written.labelled.items():
+            late_times = touches.late.setdefault("Card", {})
+            late_times[card] = sorted({*times, *late_times.get(card, ())})
         return touches
 
 

@@ -30,6 +30,7 @@ from streaming.dead_letters import DeadLetterLimit, DeadLetterSink, open_sink
 from streaming.detector import Counts, Detector
 from streaming.event_time import EventClock
 from streaming.findings import FindingsForwarder, FindingsReader, findings_topic
+from streaming.labels import COLUMNS, LabelCodec
 from streaming.metrics import Metrics
 from streaming.pipeline import Forwarder, Front, Pipeline
 from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, StdoutPublisher
@@ -38,6 +39,7 @@ from streaming.ring_store import Letter, RingStore
 from streaming.rings import RingSettings
 from streaming.sources.files import FileSource
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
+from streaming.sources.labelled import LabelledSource, TimedLabelsSource
 from streaming.sources.sorting import SortedSource
 from streaming.tokens import CardTokenizer, load_card_key
 
@@ -66,6 +68,7 @@ class RunOptions:
     mapping: dict[str, str] = field(default_factory=dict)
     time_format: str | None = None
     sort: bool = False
+    labels: str | None = None
     stage: Stage = "all"
     until_end: bool = False
 
@@ -161,8 +164,9 @@ def opened_worker(
         group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
         owner = uuid.uuid4().hex
         codec = Codec(tokenizer_for(settings), options.mapping, options.time_format)
-        source = source or _source(settings, options, group, codec)
-        stack.callback(source.close)
+        transactions = source or _source(settings, options, group, codec)
+        stack.callback(transactions.close)
+        source = _with_labels(settings, options, group, codec, transactions, stack)
         graph = stack.enter_context(opened_graph(settings, _WORKER_PATIENCE_S))
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
@@ -194,7 +198,7 @@ def opened_worker(
             forwarder = FindingsForwarder(graph, checkpoints, address, settings.kafka.properties())
         else:
             graph_id = RingStore(graph).ledger()["graph"]
-            publisher = _publisher(settings, options, group, owner, graph_id, source)
+            publisher = _publisher(settings, options, group, owner, graph_id, transactions)
             stack.callback(publisher.close)
             forwarder = assembler = Assembler(
                 graph,
@@ -259,6 +263,25 @@ def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -
         address = findings_topic(address)
         ensure_topic(address, client, 1)
     return KafkaSource(address, client, group, until_end=options.until_end)
+
+
+def _with_labels(
+    settings: Settings, options: RunOptions, group: str, codec: Codec, transactions: Source, stack: ExitStack
+) -> Source:
+    """The transactions, with the labels that the options name beside them; they end when the transactions do."""
+    if options.labels is None:
+        return transactions
+    decoder = LabelCodec(codec)
+    labels: Source
+    if is_kafka(options.labels):
+        address, ends = parse_kafka(options.labels), options.until_end or not is_kafka(options.source)
+        labels = KafkaSource(address, settings.kafka.properties(), f"{group}.labels", until_end=ends)
+        merged = LabelledSource(transactions, labels, decoder)
+    else:
+        labels = SortedSource(options.labels, decoder, COLUMNS)
+        merged = TimedLabelsSource(transactions, labels, decoder, codec)
+    stack.callback(labels.close)
+    return merged
 
 
 def _publisher(

@@ -51,6 +51,7 @@ _REMEMBERED = 32_768  # readings of each kind: a stream repeats its cards, merch
 _COUNTED_NAMES = 1000
 _STATUSES = frozenset(get_args(Status))
 _CHANNELS = frozenset(get_args(Channel))
+_IDENTIFIED_AS = {"Address": "shipping_address", "Transaction": "transaction_id", "Ring": "transaction_id"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _parse = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -118,13 +119,13 @@ class Codec:
         """A short hash of what decides how an event is read: the renaming and the format of times."""
         return hashlib.blake2b(repr(self._reading).encode(), digest_size=8).hexdigest()
 
-    def identify(self, label: str, value: str) -> str:
-        """The id under which the graph knows an entity that the wire calls ``value``.
+    def identify(self, label: str, value: Any) -> str:
+        """The id under which the graph knows an entity, a transaction or a ring that the wire calls ``value``.
 
         Raises:
-            BadEvent: no entity of this label can be called that.
+            BadEvent: no node of this label can be called that.
         """
-        name = "shipping_address" if label == "Address" else label.lower()
+        name = _IDENTIFIED_AS.get(label, label.lower())
         read, _ = self._readers[name]
         entity_id = read(value)
         if entity_id is None:
@@ -141,7 +142,7 @@ class Codec:
             return value
         if isinstance(value, BadEvent):
             raise value
-        fields = _parse_object(value) if value is None or isinstance(value, bytes) else value
+        fields = parse_object(value) if value is None or isinstance(value, bytes) else value
         if self.unmet:
             self.unmet.difference_update(fields)
         if not self._known.issuperset(fields):
@@ -211,7 +212,12 @@ def encode(transaction: Transaction) -> bytes:
     return _encode_wire(fields)
 
 
-def _parse_object(value: bytes | None) -> dict[str, Any]:
+def parse_object(value: bytes | None) -> dict[str, Any]:
+    """The fields of a JSON object.
+
+    Raises:
+        BadEvent: the bytes are something else; ``secret`` if they seem to carry one.
+    """
     if not value:
         raise BadEvent("not_json", "the event is empty")
     try:

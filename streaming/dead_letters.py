@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from graph.errors import BadEvent, ConfigurationError, ServiceError
-from graph.events import Transaction
+from graph.events import Label, Transaction
 from streaming.addresses import is_kafka, parse_kafka
 from streaming.card_numbers import mask
 from streaming.codec import encode, now_ms
@@ -80,6 +80,8 @@ def _bytes_of(record: Record) -> bytes | None:
             return value
         case Transaction() as transaction:
             return encode(transaction)
+        case Label() as label:
+            return msgspec.json.encode(label)
         case row:
             return json.dumps(row, default=_shown, ensure_ascii=False).encode("utf-8", "backslashreplace")
 

@@ -10,7 +10,7 @@ import msgspec
 from graph.checkpoints import Checkpoints, Stage
 from graph.driver import Tx
 from graph.errors import BadEvent
-from graph.events import Entity, Transaction
+from graph.events import Entity, Event, Label
 from graph.writer import GraphWriter, Written
 from queries.runner import Runner, Touches
 from queries.spec import Finding
@@ -30,10 +30,11 @@ class Detection(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What a run has seen so far."""
+    """What a run has seen so far; every record read is one of the others, but for ``late``."""
 
     read: int = 0
     accepted: int = 0
+    labels: int = 0
     duplicates: int = 0
     dead_lettered: int = 0
     late: int = 0
@@ -96,22 +97,20 @@ class Detector:
         """
         started = time.perf_counter()
         origins: dict[str, Record] = {}
-        transactions: list[Transaction] = []
+        events: list[Event] = []
         bad: list[tuple[Record, BadEvent]] = []
         for record in batch.records:
             try:
-                transaction = self._codec.decode(record.value)
+                event = record.value if isinstance(record.value, Label) else self._codec.decode(record.value)
             except BadEvent as error:
                 bad.append((record, error))
                 continue
-            transactions.append(transaction)
-            origins[transaction.digest + transaction.transaction_id] = record
-        written = self._write(batch, transactions)
-        bad += [(origins[t.digest + t.transaction_id], error) for t, error in written.refused]
-        late = sum(
-            self._clock.observe(origins[t.digest + t.transaction_id].partition, t.event_time)
-            for t in written.accepted
-        )
+            events.append(event)
+            origins[_key(event)] = record
+        written = self._write(batch, events)
+        bad += [(origins[_key(event)], error) for event, error in written.refused]
+        # A label says nothing of how far the stream has got: only transactions move the clock.
+        late = sum(self._clock.observe(origins[_key(t)].partition, t.event_time) for t in written.accepted)
         for record, reason in bad:
             self._dead_letters.write(DeadLetter.of(record, reason))
         self._dead_letters.flush()
@@ -124,11 +123,11 @@ class Detector:
         hubs = [(hub, written.entities[hub.label][hub.id].hub_since) for hub in written.new_hubs]
         return Detection(findings, hubs, self._clock.advance())
 
-    def _write(self, batch: Batch, transactions: list[Transaction]) -> Written:
+    def _write(self, batch: Batch, events: list[Event]) -> Written:
         if self._written is not None and self._written[0] is batch:
             return self._written[1]  # the graph went away after it was written
         mark = BatchMark(self._checkpoints, "written", batch.ends)
-        written = self._writer.write(transactions, mark)
+        written = self._writer.write(events, mark)
         mark.committed()
         self._written = (batch, written)
         return written
@@ -137,12 +136,15 @@ class Detector:
         counts, metrics = self.counts, self._metrics
         counts.read += len(batch.records)
         counts.accepted += len(written.accepted)
+        counts.labels += len(written.labels)
         counts.duplicates += len(written.duplicates)
         counts.dead_lettered += len(bad)
         counts.late += late
         metrics.records.add(len(batch.records))
         metrics.accepted.add(len(written.accepted))
         metrics.duplicates.add(len(written.duplicates))
+        for label in written.labels:
+            metrics.labels.add(1, {"verdict": label.verdict, "source": label.source})
         metrics.late_events.add(late)
         unknown = self._codec.unknown_fields.total()
         metrics.unknown_fields.add(unknown - self._unknown_fields)
@@ -150,3 +152,10 @@ class Detector:
         for _, error in bad:
             metrics.dead_letters.add(1, {"reason": error.reason})
         metrics.watermark_seconds.replace({p: t / 1000 for p, t in self._clock.reached().items()})
+
+
+def _key(event: Event) -> str:
+    """What an event and no other of its batch has (but for its repetitions)."""
+    if isinstance(event, Label):
+        return f"{event.id}|{event.verdict}|{event.time}"
+    return event.digest + event.transaction_id

@@ -52,7 +52,10 @@ class Metrics:
     # What comes in.
     records: Annotated[Counter, About("Records that a source handed over.")]
     accepted: Annotated[Counter, About("Transactions that were new and entered the graph.")]
-    duplicates: Annotated[Counter, About("Transactions seen before with the same content.")]
+    duplicates: Annotated[Counter, About("Transactions and labels seen before with the same content.")]
+    labels: Annotated[
+        Counter, About("Labels that said something new, by verdict and source.", ("verdict", "source"))
+    ]
     dead_letters: Annotated[Counter, About("Records set aside, by the reason that they carry.", ("reason",))]
     unknown_fields: Annotated[Counter, About("Fields kept out because no event has them.")]
     late_events: Annotated[Counter, About("Transactions later than the lateness allowed (written all the same).")]

@@ -22,8 +22,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     ``partition`` names an ordered log (``topic/3``, or a file's identity) and ``offset`` its place there, from 0;
     reading again from ``offset + 1`` continues after it. ``value`` is the bytes of one JSON object, the row of a
-    columnar source under the source's own column names, a ``Transaction`` where the source had to decode it, or
-    a ``BadEvent`` that reading it raised; ``raw`` is then what was there, as far as it may be kept.
+    columnar source under the source's own column names, a ``Transaction`` where the source had to decode it, a
+    ``Label`` always, or a ``BadEvent`` that reading it raised; ``raw`` is then what was there, as far as it may be
+    kept.
     ``time`` is when the log received it (epoch ms), where the log knows. ``origin`` is where the event can be
     read again, where that is not ``partition`` and ``offset`` (a sorted file's rows stand elsewhere in the file).
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from graph import schema
 from graph.driver import Graph, connect
@@ -22,6 +23,10 @@ from tests.services.neo4j import RELEASES, Neo4jServer, wipe
 from tests.services.process import JavaServer
 
 Server = TypeVar("Server", bound=JavaServer)
+
+# How fast a machine is, no test asks.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 #: Fixture by engine; the first is what Ringwatch uses when nothing else is said.
 ENGINES = {"arcadedb": "embedded", "neo4j-5.26": "neo4j_526", "neo4j-2026": "neo4j_2026"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from graph.events import Transaction
+from graph.events import Entity, Label, Transaction, Verdict
 
 NOON = 1_750_000_000_000 // 3_600_000 * 3_600_000
 MINUTE = 60_000
@@ -19,3 +19,9 @@ def transaction(transaction_id: str, card: str = "c1", **fields: Any) -> Transac
     made = Transaction(transaction_id=transaction_id, card=f"hmac:{card}", digest="", **fields)
     digest = hashlib.blake2b(msgspec.msgpack.encode(made), digest_size=16).hexdigest()
     return msgspec.structs.replace(made, digest=digest)
+
+
+def label(subject: str, verdict: Verdict = "fraud", *, kind: str = "Transaction", **fields: Any) -> Label:
+    """A chargeback at ``NOON`` unless told otherwise; a card is named as in :func:`transaction`."""
+    named = Entity(kind, f"hmac:{subject}" if kind == "Card" else subject)
+    return Label(**{"subject": named, "verdict": verdict, "source": "chargeback", "time": NOON, **fields})

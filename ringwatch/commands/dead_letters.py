@@ -16,15 +16,18 @@ from graph.errors import ConfigurationError
 from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, TimeFormat
 from ringwatch.commands.run import print_summary, run_worker
-from ringwatch.composition import RunOptions, beside_the_graph
+from ringwatch.composition import RunOptions, beside_the_graph, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.addresses import KafkaAddress
+from streaming.codec import Codec
 from streaming.dead_letter_topic import TopicPlaces
 from streaming.dead_letters import DeadLetter, list_letters
+from streaming.labels import LabelCodec
 from streaming.mapping import parse_mapping
 from streaming.records import Position, Record
 from streaming.replay import Originals, read_originals
 from streaming.sources.files import FileSource
+from streaming.sources.labelled import PREFIX, LabelPlaces
 from streaming.sources.listed import ListedSource
 
 app = typer.Typer(help="List dead letters and replay their events.", no_args_is_help=True)
@@ -78,6 +81,8 @@ def replay_command(
     chosen = _chosen(list_letters(address, settings.kafka.properties()), positions)
 
     def opened(partition: str) -> Originals:
+        if partition.startswith(PREFIX):
+            return LabelPlaces(opened(partition.removeprefix(PREFIX)), LabelCodec(Codec(tokenizer_for(settings))))
         if partition.startswith("file:"):
             return FileSource.at(partition)
         if broker is None:

@@ -38,6 +38,9 @@ def run(
     mappings: Mappings = None,
     time_format: TimeFormat = None,
     sort: Annotated[bool, typer.Option("--sort", help="Order a file by event time first.")] = False,
+    labels: Annotated[
+        str | None, typer.Option(help="Verdicts: a file or glob, or kafka://… (each counts from its time on).")
+    ] = None,
     stage: Annotated[str, typer.Option(help="all | detect | assemble")] = "all",
     group: Annotated[str | None, typer.Option(help="The consumer group, and the name of the checkpoints.")] = None,
     until_end: Annotated[
@@ -51,6 +54,8 @@ def run(
     logs.configure(settings.log.level, settings.log.format)
     if stage not in ("all", "detect", "assemble"):
         raise ConfigurationError(f"--stage is all, detect or assemble, not {stage!r}")
+    if labels is not None and stage == "assemble":
+        raise ConfigurationError("--labels is for the stage that reads transactions, not for --stage assemble")
     chosen: Stage = stage  # type: ignore[assignment] # checked above
     options = RunOptions(
         source=source,
@@ -59,6 +64,7 @@ def run(
         mapping=parse_mapping([*(mappings or []), *(more_mappings or [])]),
         time_format=time_format,
         sort=sort,
+        labels=labels,
         stage=chosen,
         until_end=until_end,
     )
@@ -100,6 +106,7 @@ def summarise(worker: Worker, seconds: float) -> dict[str, Any]:
     return {
         "read": counts.read,
         "accepted": counts.accepted,
+        "labels": counts.labels,
         "duplicates": counts.duplicates,
         "dead_lettered": counts.dead_lettered,
         "late": counts.late,

@@ -1,7 +1,7 @@
 """Files in the order of event time (``--sort``), in memory where that is enough and otherwise on disk.
 
 A row must be decoded to know its time, so what is sorted, and what goes to disk, are decoded and tokenised
-transactions: no clear card number is ever in a temporary file. Those files have no name, and so are gone with the
+events: no clear card number is ever in a temporary file. Those files have no name, and so are gone with the
 process, however it ends.
 """
 
@@ -13,13 +13,12 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 import msgspec
 
 from graph.errors import BadEvent, ServiceError
-from graph.events import Transaction
-from streaming.codec import Codec
+from graph.events import Event, time_of
 from streaming.dead_letters import kept_bytes
 from streaming.records import Position, Record
 from streaming.sources.files import FileSource
@@ -29,15 +28,25 @@ _RUNS_AT_ONCE = 64  # open files per level
 _ROWS_PER_STEP = 1000
 
 
+class EventCodec(Protocol):
+    """What decodes rows; two codecs that read rows alike have the same ``fingerprint``."""
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102 - see above
+
+    def decode(self, value: Any) -> Event:
+        """The event, or ``BadEvent``."""
+
+
 class SortedSource(FileSource):
     """A file source whose files are each sorted by event time; ties, and rows that are bad, keep their place.
 
     The partitions are others than those of the same files unsorted, and their offsets count sorted rows. The
-    records' values are transactions, or what was wrong, and ``origin`` says where in the file they stand.
+    records' values are events, or what was wrong, and ``origin`` says where in the file they stand.
     """
 
     def __init__(
-        self, address: str, codec: Codec, columns: Collection[str] = (), rows_in_memory: int = ROWS_IN_MEMORY
+        self, address: str, codec: EventCodec, columns: Collection[str] = (), rows_in_memory: int = ROWS_IN_MEMORY
     ) -> None:
         super().__init__(address, columns)
         self._codec = codec
@@ -75,10 +84,10 @@ class SortedSource(FileSource):
 
 
 class _Sorted(msgspec.Struct, array_like=True, gc=False):
-    """A row as it goes to disk: a transaction, or why there is none; and its place in the file."""
+    """A row as it goes to disk: an event, or why there is none; and its place in the file."""
 
     origin: tuple[str, int]
-    transaction: Transaction | None
+    event: Event | None
     reason: str = ""
     message: str = ""
     secret: bool = False
@@ -94,7 +103,7 @@ class _Keyed(NamedTuple):
 class Sorter:
     """Sorts records by event time; holds at most ``rows_in_memory`` rows and writes the others to disk."""
 
-    def __init__(self, codec: Codec, rows_in_memory: int) -> None:
+    def __init__(self, codec: EventCodec, rows_in_memory: int) -> None:
         self._codec = codec
         self._rows_in_memory = rows_in_memory
         self._encode = msgspec.msgpack.Encoder().encode
@@ -107,9 +116,9 @@ class Sorter:
         """Decode a record and take it in; a bad one stands right after the row before it."""
         origin = (record.partition, record.offset)
         try:
-            transaction = self._codec.decode(record.value)
-            self._time = transaction.event_time
-            row = _Sorted(origin, transaction)
+            event = self._codec.decode(record.value)
+            self._time = time_of(event)
+            row = _Sorted(origin, event)
         except BadEvent as error:
             kept = kept_bytes(record, error)
             row = _Sorted(origin, None, error.reason, str(error), error.secret, kept)
@@ -127,8 +136,8 @@ class Sorter:
         runs = map(_read_run, chain.from_iterable(self._levels))
         for offset, keyed in enumerate(heapq.merge(self._rows, *runs)):
             row = decode(keyed.row)
-            value: Transaction | BadEvent
-            value = row.transaction or BadEvent(row.reason, row.message, secret=row.secret)
+            value: Event | BadEvent
+            value = row.event or BadEvent(row.reason, row.message, secret=row.secret)
             yield Record(partition, offset, value, raw=row.raw, origin=Position(*row.origin))
 
     def _spill(self, rows: Iterable[_Keyed], level: int) -> None:

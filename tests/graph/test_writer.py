@@ -234,7 +234,7 @@ def test_an_event_that_the_graph_refuses_is_found_and_the_others_are_written(gra
     bad = msgspec.structs.replace(transaction("bad"), amount=2**70)  # no engine has such an integer
     written = GraphWriter(graph, SETTINGS).write([*good[:13], bad, *good[13:]])
     assert written.accepted == good
-    assert [(t.transaction_id, error.reason) for t, error in written.refused] == [("bad", "refused_by_graph")]
+    assert [(event, error.reason) for event, error in written.refused] == [(bad, "refused_by_graph")]
     assert graph.read("MATCH (t:Transaction) RETURN count(t) AS n") == [{"n": 20}]
 
 
