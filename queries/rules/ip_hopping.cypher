@@ -1,0 +1,129 @@
+/*
+id = "ip_hopping"
+title = "IP hopping"
+version = 1
+status = "stable"
+severity = "medium"
+anchor = ["Card"]
+identity = ["card"]
+budget_ms = 150
+rationale = """
+A card that pays within an hour from several addresses of several networks, none of which it had used before, is
+paid with by a script behind rotating proxies: people change networks now and then, and to ones that they know.
+"""
+source = "typology 14 of the catalogue"
+blind_spots = """
+Proxies of one network, or one proxy per card. Addresses that have passed the hub cap are no evidence, and residential
+proxies are hardly ever hubs. Where no address of the window has a network, the first half of an IPv4 address (the
+first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
+the start of a stream every address is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
+first max_per_hour transactions at an address are read, and of a card's addresses the first max_ips.
+"""
+triage = "Is the device the same throughout? What was bought, and where is it sent? Do the addresses belong to a hosting company?"
+
+[returns]
+card = { role = "core", label = "Card" }
+ip_ids = { role = "member", label = "IP" }
+device_ids = { role = "member", label = "Device" }
+account_ids = { role = "member", label = "Account" }
+transactions = { role = "evidence" }
+ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
+networks = { role = "measure", threshold = "min_networks", means = "networks that those addresses belong to" }
+
+[[false_positives]]
+name = "a phone on the move: many addresses of one carrier"
+fixture = "mobile_handover"
+
+[[false_positives]]
+name = "a VPN whose exits are shared by many, beside a home and a phone"
+fixture = "vpn"
+
+[[false_positives]]
+name = "a traveller who changes between networks that the card knows"
+fixture = "known_networks"
+
+[params.window_ms]
+default = 3600000
+min = 300000
+max = 86400000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_ips]
+default = 4
+min = 2
+max = 100
+meaning = "distinct addresses new to the card that it paid from in the window"
+
+[params.min_networks]
+default = 3
+min = 1
+max = 50
+meaning = "distinct networks that those addresses belong to"
+
+[params.new_ms]
+default = 86400000
+min = 300000
+max = 2592000000
+meaning = "for how long an address is new to a card after its first use there, in milliseconds"
+
+[params.max_ips]
+default = 200
+min = 10
+max = 1000
+meaning = "new addresses of a card that are read, the first it used"
+
+[params.max_per_hour]
+default = 500
+min = 100
+max = 10000
+meaning = "transactions of one hour at an address that are read, the first of the hour"
+
+[params.max_evidence]
+default = 200
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+CALL {
+  WITH a
+  MATCH (c:Card {id: a.id})-[u:USED]->(i:IP)
+  WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+    AND u.first_seen > a.first - $new_ms - 60000 AND i.hub_since > a.first
+  RETURN i, u.first_seen AS since ORDER BY since, i.id LIMIT $max_ips
+}
+WITH a, collect({node: i, since: since}) AS ips
+WHERE size(ips) >= $min_ips
+UNWIND ips AS used
+WITH a, used.node AS i, used.since AS since
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, i, hour
+  MATCH (t:Transaction {ip_hour: i.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(ip_hour)
+  WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH a, t ORDER BY t.time, t.id LIMIT $max_per_hour
+  MATCH (t)<-[:MADE]-(c:Card)
+  WITH a, t, c
+  WHERE c.id = a.id
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  RETURN t, d.id AS device
+}
+WITH a, i, since, t, device ORDER BY t.time DESC, t.id
+WITH a, collect({id: t.id, time: t.time, account: t.account, device: device, ip: i.id, network: i.network,
+                 area: CASE WHEN i.id CONTAINS ':' THEN split(i.id, ':')[0..2] ELSE split(i.id, '.')[0..2] END,
+                 until: i.hub_since, since: since}) AS window
+WHERE size(window) >= $min_ips
+UNWIND a.times AS time
+WITH a.id AS card, time,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
+                       AND seen.until > time AND seen.since > time - $new_ms - 60000] AS window
+WHERE size(window) >= $min_ips AND window[0].time = time
+UNWIND window AS seen
+WITH card, time, count(DISTINCT seen.ip) AS ips, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
+     collect(DISTINCT seen.ip) AS ip_ids, collect(DISTINCT seen.device) AS device_ids,
+     collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
+WITH card, time, ips, CASE WHEN told = 0 THEN areas ELSE told END AS networks, ip_ids, device_ids, account_ids, transactions
+WHERE ips >= $min_ips AND networks >= $min_networks
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids, account_ids,
+       transactions[0..$max_evidence] AS transactions, ips, networks
