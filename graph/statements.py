@@ -51,6 +51,7 @@ TRANSACTION_PROPERTIES = (
     "counterparty",
     "latitude",
     "longitude",
+    "credit_limit",
     "original_transaction_id",
     "digest",
 )

@@ -1,10 +1,11 @@
 """Late events: a transaction that arrives behind its entity's newest one changes what later touches see.
 
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
-their identifiers: a late event at an e-mail, phone or address concerns every account that has it, and one at an
-account, which may name none of them, those that share one with it; and by transfers, so that one at an account
-concerns those that its money may have reached since. Cards that were called fraud are tied by the merchants at
-which they paid: a late event or a label of one concerns the labels of the others.
+their identifiers and devices: a late event at an e-mail, phone or address concerns every account that has it,
+one at a device every account whose cards used it, and one at an account, which may name none of them, those that
+share one with it; and by transfers, so that one at an account concerns those that its money may have reached
+since. Cards that were called fraud are tied by the merchants at which they paid: a late event or a label of one
+concerns the labels of the others.
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
         "Account": _of_accounts(),
         **{label: _of_holders(label, "x.id") for label in ("Address", "Email", "Phone")},
+        "Device": (
+            "MATCH (i:Device {id: row.id})<-[:USED]-(:Card)<-[:OWNS]-(x:Account) WHERE i.is_hub = false "
+            f"{_OF_ACCOUNT} WITH x.id AS id, t"
+        ),
     },
     "Card": {"Card": _OF_CARD},
     **{label: {label: _at_place(label)} for label in ("Device", "IP", "Merchant")},

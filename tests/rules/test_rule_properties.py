@@ -22,8 +22,9 @@ RULES = load_rules()
 
 #: Fields that decide who is tied to whom, or what counts.
 FIELDS = (
-    *("account", "account_created", "amount", "card", "card_bin", "channel", "counterparty", "device", "email"),
-    *("ip", "latitude", "longitude", "merchant", "network", "phone", "promotion", "shipping_address", "status"),
+    *("account", "account_created", "amount", "card", "card_bin", "channel", "counterparty", "credit_limit"),
+    *("currency", "device", "email", "ip", "latitude", "longitude", "merchant", "network", "phone", "promotion"),
+    *("shipping_address", "status"),
 )
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
