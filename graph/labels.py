@@ -2,7 +2,8 @@
 
 A ``Label`` node holds what one source says of one subject: its latest word counts, and of two at the same time
 the graver, so that the order in which they arrive does not matter. It points (``OF``) at its subject and, where
-that is a transaction, at the card that made it too. A label may come before its transaction: then it ``waits``.
+that is a transaction, at the card that made it too; ``at`` is then when that was. ``fraud_since`` is when its
+source first said fraud. A label may come before its transaction: then it ``waits``.
 
 What follows is written at the subjects, whatever came first: at a transaction ``verdict`` and ``verdict_time``,
 the latest word over all sources; at a card ``fraud_since`` (when one of its transactions, or itself, was first
@@ -48,7 +49,7 @@ _CARDS = "UNWIND $ids AS id MATCH (t:Transaction {id: id})<-[:MADE]-(c:Card) RET
 _LINK_TRANSACTIONS = (
     "UNWIND $ids AS id MATCH (t:Transaction {id: id})<-[:MADE]-(c:Card) "
     "MATCH (l:Label {subject: id}) WHERE l.kind = 'Transaction' "
-    "MERGE (l)-[:OF]->(t) MERGE (l)-[:OF]->(c) REMOVE l.waits, l.hour"
+    "MERGE (l)-[:OF]->(t) MERGE (l)-[:OF]->(c) SET l.at = t.time REMOVE l.waits, l.hour"
 )
 _LINK_CARDS = (
     "UNWIND $ids AS id MATCH (c:Card {id: id}) MATCH (l:Label {subject: id}) WHERE l.kind = 'Card' "

@@ -11,6 +11,7 @@ They are replayed through the real writer. One file per rule, ``fixtures/<rule i
         { at = "0m", id = "t1", card = "c1" },
         { at = "1m", every = "30s", times = 4, card = "n{n}" },     # {n} counts from 0
     ]
+    labels = [{ at = "20d", verdict = "fraud", of = "t1" }]         # optional; or card = "c1", and a source
     members = ["core Device d", "member Card c1"]                   # of a case that fires: the union over
     evidence = ["t1"]                                               # its findings, and nothing else
 
@@ -28,7 +29,7 @@ from typing import Any, Literal
 import msgspec
 
 from graph.driver import Graph
-from graph.events import Transaction
+from graph.events import Entity, Event, Label, Transaction, time_of
 from graph.writer import GraphWriter
 from queries.loader import RuleError
 from queries.runner import Runner, Touches
@@ -55,6 +56,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     expect: Literal["fires", "quiet"]
     shows: Text
     transactions: list[dict[str, Any]]
+    labels: list[dict[str, Any]] = []
     defaults: dict[str, Any] = {}
     members: list[str] = []
     evidence: list[str] = []
@@ -63,11 +65,12 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if (self.expect == "fires") != bool(self.members and self.evidence):
             raise ValueError(f"case {self.name!r}: one that fires, and no other, lists members and evidence")
 
-    def events(self, namespace: str = "") -> list[Transaction]:
-        """The story's transactions in order of time, every id beginning with ``namespace``."""
+    def events(self, namespace: str = "") -> list[Event]:
+        """The story's transactions and labels in order of time, every id beginning with ``namespace``."""
         rows = [row for told in self.transactions for row in _repeated({**self.defaults, **told})]
-        events = [_transaction(row, index, namespace) for index, row in enumerate(rows, start=1)]
-        return sorted(events, key=lambda event: event.event_time)
+        events: list[Event] = [_transaction(row, index, namespace) for index, row in enumerate(rows, start=1)]
+        events += [_label(row, namespace) for told in self.labels for row in _repeated(dict(told))]
+        return sorted(events, key=time_of)
 
 
 def load_fixtures(rule_id: str, folder: Path | None = None) -> list[Case]:
@@ -96,8 +99,8 @@ def replay(case: Case, graph: Graph, rule: Rule, *, namespace: str = "", batch: 
     return replay_events(case.events(namespace), graph, rule, batch=batch)
 
 
-def replay_events(events: Sequence[Transaction], graph: Graph, rule: Rule, *, batch: int = 100) -> list[Finding]:
-    """What the rule finds while these transactions are written, in the order given."""
+def replay_events(events: Sequence[Event], graph: Graph, rule: Rule, *, batch: int = 100) -> list[Finding]:
+    """What the rule finds while these events are written, in the order given."""
     writer, runner = GraphWriter(graph), Runner(graph, [rule])
     findings: list[Finding] = []
     for start in range(0, len(events), batch):
@@ -151,6 +154,15 @@ def _transaction(row: dict[str, Any], index: int, namespace: str) -> Transaction
     if "account_created" in fields:
         fields["account_created"] = ORIGIN + _milliseconds(fields["account_created"])
     return msgspec.convert({**fields, "digest": fields["transaction_id"]}, Transaction)
+
+
+def _label(row: dict[str, Any], namespace: str) -> Label:
+    """A label ``of`` a transaction, or of a card."""
+    time, transaction = row.pop("event_time"), row.pop("of", None)
+    subject = Entity("Transaction", f"{namespace}{transaction}")
+    if transaction is None:
+        subject = Entity("Card", _card(row.pop("card"), namespace))
+    return msgspec.convert({"source": "chargeback", **row, "subject": subject, "time": time}, Label)
 
 
 def _milliseconds(text: str) -> int:

@@ -15,6 +15,8 @@ Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 RuleStatus = Literal["experimental", "test", "stable", "deprecated"]
 Role = Literal["core", "member", "evidence", "measure", "fact"]
+#: Counters of an entity that a gate may ask for.
+GATE_COUNTERS = ("degree", "identifiers", "senders", "fraud_labels")
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -84,8 +86,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not self.anchor or (wrong := set(self.anchor) - set(ENTITY_LABELS)):
             raise ValueError(f"anchor must name labels out of {ENTITY_LABELS}, not {sorted(wrong)}")
         for counter, parameter in self.gate.items():
-            if counter not in ("degree", "identifiers", "senders"):
-                raise ValueError(f"gate knows the counters degree, identifiers and senders, not {counter!r}")
+            if counter not in GATE_COUNTERS:
+                raise ValueError(f"gate knows the counters {', '.join(GATE_COUNTERS)}, not {counter!r}")
             if parameter not in self.params:
                 raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
         if "window_ms" not in self.params:

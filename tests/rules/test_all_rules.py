@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graph.driver import Graph
+from graph.events import Event, Label, id_of
 from queries.fixtures import Case, contradictions, load_fixtures, replay, replay_events
 from queries.lint import check, check_fixtures
 from queries.loader import load_rules
@@ -58,14 +59,24 @@ def test_says_the_same_however_the_stream_is_cut_into_batches(rule: Rule, case: 
 def test_one_transaction_less_than_the_least_ring_is_no_ring(rule: Rule, case: Case, graph: Graph) -> None:
     for number, missing in enumerate(case.evidence):
         namespace = f"without{number}/"
-        events = [event for event in case.events(namespace) if event.transaction_id != namespace + missing]
+        events = [event for event in case.events(namespace) if id_of(event) != namespace + missing]
         assert replay_events(events, graph, rule) == []
 
 
 @each([(rule, case) for rule, case in FIRING if case.name == "fires"])
 def test_a_ring_whose_events_come_late_is_found_all_the_same(rule: Rule, case: Case, graph: Graph) -> None:
     events = case.events()
-    ring = [event for event in events if event.transaction_id in case.evidence]
-    others = [event for event in events if event.transaction_id not in case.evidence]
+    ring = [event for event in events if id_of(event) in case.evidence]
+    others = [event for event in events if id_of(event) not in case.evidence]
     found = replay_events([*others, *reversed(ring)], graph, rule, batch=1)
     assert contradictions(case, found) == []
+
+
+@each([(rule, case) for rule, case in FIRING if case.labels])
+def test_a_ring_whose_labels_come_in_any_order_is_found_all_the_same(rule: Rule, case: Case, graph: Graph) -> None:
+    for number, backwards in enumerate((False, True)):
+        events = case.events(f"{number}/")
+        labels = [event for event in events if isinstance(event, Label)]
+        others = [event for event in events if not isinstance(event, Label)]
+        told: list[Event] = [*others, *reversed(labels)] if backwards else [*labels, *others]
+        assert contradictions(case, replay_events(told, graph, rule, batch=1), f"{number}/") == []

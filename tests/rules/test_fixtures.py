@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.events import Entity
+from graph.events import Entity, Label, Transaction
 from queries.fixtures import ORIGIN, Case, contradictions, load_fixtures
 from queries.loader import RuleError
 from queries.spec import Finding, Member
@@ -28,8 +28,12 @@ def story(**changes: object) -> Case:
     return Case(**(told | changes))  # type: ignore[arg-type]  # some are wrong on purpose
 
 
+def transactions(case: Case, namespace: str = "") -> list[Transaction]:
+    return [event for event in case.events(namespace) if isinstance(event, Transaction)]
+
+
 def test_a_story_is_told_in_order_of_time() -> None:
-    events = story().events()
+    events = transactions(story())
     assert [event.transaction_id for event in events] == ["t0", "t1", "t2", "late"]
     assert [event.card for event in events] == ["hmac:c0", "hmac:c1", "hmac:c2", "hmac:c"]
     assert events[1].event_time == ORIGIN - 22 * 3_600_000
@@ -38,8 +42,23 @@ def test_a_story_is_told_in_order_of_time() -> None:
 
 
 def test_a_namespace_keeps_stories_apart() -> None:
-    event = story().events("x/")[-1]
+    event = transactions(story(), "x/")[-1]
     assert (event.transaction_id, event.card, event.device) == ("x/late", "hmac:x/c", "x/d")
+
+
+def test_a_story_tells_labels_too() -> None:
+    told = [
+        {"at": "1d", "every": "1d", "times": 2, "verdict": "fraud", "of": "t{n}"},
+        {"at": "30s", "verdict": "legitimate", "card": "c", "source": "analyst"},
+    ]
+    first, *others = [event for event in story(labels=told).events("x/") if isinstance(event, Label)]
+    assert first == Label(
+        subject=Entity("Card", "hmac:x/c"), verdict="legitimate", source="analyst", time=ORIGIN + 30_000
+    )
+    assert [(one.subject, one.verdict, one.source) for one in others] == [
+        (Entity("Transaction", f"x/t{n}"), "fraud", "chargeback") for n in range(2)
+    ]
+    assert others[1].time == ORIGIN + 2 * 86_400_000
 
 
 def test_a_time_that_is_none_is_refused() -> None:

@@ -26,7 +26,7 @@ def test_reads_header_body_and_defaults(tmp_path: Path) -> None:
         (HEADER.replace('title = "Shared device"', ""), "title"),
         (HEADER.replace('"Device"]', '"Teapot"]'), "anchor must name labels"),
         (HEADER.replace('degree = "min_cards"', 'degree = "cards"'), "not in [params]"),
-        (HEADER.replace('degree = "min_cards"', 'size = "min_cards"'), "degree, identifiers and senders"),
+        (HEADER.replace('degree = "min_cards"', 'size = "min_cards"'), "degree, identifiers"),
         (HEADER.replace('identity = ["device"]', 'identity = ["ring"]'), "not in [returns]"),
         (HEADER.replace("default = 2", "default = 11"), "must lie within"),
         (HEADER.replace("window_ms", "span_ms"), "window_ms"),
