@@ -59,6 +59,7 @@ INDEXES = (
     ("Transaction", "device_hour"),
     ("Transaction", "ip_hour"),
     ("Ring", "status"),
+    ("Ring", "verdict"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),
 )
