@@ -228,8 +228,8 @@ class RingBook:
         span = self._settings.expiry_ms
         while ring.status != "dismissed" and (times := oldest_and_newest(ring.ties)) is not None:
             oldest, newest = times
-            if oldest == newest:
-                return  # the last links are what the ring is known by until it ends
+            if oldest == newest or oldest + span >= self._end(ring):
+                return  # until a new finding comes: the last links are what the ring is known by when it ends
             if oldest + span >= now:
                 self._aging.put(ring.id, oldest + span)
                 return

@@ -6,45 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.events import Entity
-from queries.spec import Finding, Member, Severity
+from queries.spec import Finding
 from streaming.ring_lineage import mint_ring_id
-from streaming.ring_settings import RingSettings
-from streaming.ring_state import Fact, Update
+from streaming.ring_state import Fact
 from streaming.rings import RingBook
-
-MINUTE = 60_000
-DAY = 86_400_000
-SETTINGS = RingSettings(expiry_ms=30 * DAY)
-
-
-def finding(
-    device: str,
-    cards: list[str],
-    *,
-    time: int = DAY,
-    rule: str = "device_farm",
-    severity: Severity = "high",
-    core_label: str = "Device",
-) -> Finding:
-    return Finding(
-        rule=rule,
-        rule_version=1,
-        severity=severity,
-        anchor=Entity(core_label, device),
-        time=time,
-        identity=(device,),
-        members=tuple(
-            sorted([Member(core_label, device, "core"), *(Member("Card", card, "member") for card in cards)])
-        ),
-        evidence=tuple(f"t-{card}" for card in sorted(cards)),
-    )
-
-
-def taken(book: RingBook, *findings: Finding) -> list[Update]:
-    for one in findings:
-        book.facts.update({key: Fact(one.time, 100, "EUR", 0.9) for key in one.evidence if key not in book.facts})
-        book.take(one)
-    return book.updates()
+from tests.findings import DAY, MINUTE, SETTINGS, finding, taken
 
 
 def test_a_finding_gives_birth_to_a_ring_and_an_alert() -> None:
