@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from graph.events import Entity
 from queries.spec import SEVERITIES, Finding
-from streaming.ring_state import Announced, Fact, Ring, RingMember, RingStatus, Tie, Update
-from streaming.ring_ties import absorb
+from streaming.ring_state import Announced, Ring, RingStatus, Tie, Update
+from streaming.ring_ties import absorb, tie_number
 
 _WEIGHT: dict[RingStatus, int] = {"open": 0, "investigating": 1, "confirmed": 2}
 
@@ -56,51 +55,42 @@ def split(ring: Ring, groups: Sequence[Sequence[Tie]], moment: int) -> list[Ring
     """Take a ring apart at an event time; returns the new rings.
 
     The group with the largest evidence goes on as ``ring``, with whatever no group claims. A group of which no
-    evidence is known stays with it.
+    evidence is left stays with it.
     """
-    evidence = [ring.evidence.keys() & {key for tie in group for key in tie.evidence} for group in groups]
-    keeper = min(range(len(groups)), key=lambda i: (-len(evidence[i]), _first(groups[i])))
-    leaving = [i for i in range(len(groups)) if evidence[i] - evidence[keeper]]
-    staying = [tie for i, group in enumerate(groups) if i not in leaving for tie in group]
-    kept = _Claims(staying)
-    news = [_part(ring, groups[i], evidence[i] - evidence[keeper], moment) for i in leaving]
-    for new in news:
-        claims = _Claims(new.ties)
-        for entity in claims.entities - kept.entities:
+    claims = [_Claims(ring, group) for group in groups]
+    keeper = min(range(len(groups)), key=lambda i: (-len(claims[i].evidence), _first(groups[i])))
+    leaving = [i for i, claim in enumerate(claims) if i != keeper and claim.evidence]
+    ring.ties = [tie for i, group in enumerate(groups) if i not in leaving for tie in group]
+    kept = _Claims(ring, ring.ties)
+    news = [_part(ring, groups[i], claims[i], moment) for i in leaving]
+    for i in leaving:
+        for entity in claims[i].entities - kept.entities:
             ring.members.pop(entity, None)
-        for key in new.evidence:
+        for key in claims[i].evidence:
             ring.evidence.pop(key, None)
-        for rule in claims.rules - kept.rules:
+        for rule in claims[i].rules - kept.rules:
             ring.typologies.pop(rule, None)
-    ring.ties = staying
     _span(ring)
     return news
 
 
 class _Claims:
-    """Whom and what ties name."""
+    """Whom and what of a ring some of its ties name."""
 
-    def __init__(self, ties: Iterable[Tie]) -> None:
-        self.entities: set[Entity] = set()
-        self.evidence: set[str] = set()
-        self.rules: set[str] = set()
-        for tie in ties:
-            self.entities.update(tie.entities())
-            self.evidence |= tie.evidence
-            self.rules.update(identity[0] for identity in tie.identities)
+    def __init__(self, ring: Ring, ties: Sequence[Tie]) -> None:
+        identities = {identity for tie in ties for identity in tie.identities}
+        numbers = {tie_number(identity) for identity in identities}
+        self.rules = {identity[0] for identity in identities}
+        self.entities = {entity for tie in ties for entity in tie.entities()}
+        self.evidence = {key for key, fact in ring.evidence.items() if fact.tie in numbers}
 
 
-def _part(ring: Ring, ties: Sequence[Tie], evidence: set[str], moment: int) -> Ring:
-    claims = _Claims(ties)
-    facts: dict[str, Fact] = {key: ring.evidence[key] for key in sorted(evidence)}
-    members: dict[Entity, RingMember] = {
-        entity: msgspec.structs.replace(ring.members[entity]) for entity in sorted(claims.entities)
-    }
+def _part(ring: Ring, ties: Sequence[Tie], claims: _Claims, moment: int) -> Ring:
     part = msgspec.structs.replace(
         ring,
         id=_mint("split", ring.id, str(moment), *_first(ties)),
-        members=members,
-        evidence=facts,
+        members={entity: msgspec.structs.replace(ring.members[entity]) for entity in sorted(claims.entities)},
+        evidence={key: ring.evidence[key] for key in sorted(claims.evidence)},
         typologies={rule: known for rule, known in ring.typologies.items() if rule in claims.rules},
         ties=list(ties),
         merged_from=[],

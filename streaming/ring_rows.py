@@ -76,6 +76,7 @@ def evidence_rows(updates: Iterable[Update], version: int) -> list[Row]:
                 "amounts": [fact.amount for fact in facts],
                 "currencies": [fact.currency for fact in facts],
                 "confidences": [fact.confidence for fact in facts],
+                "ties": [fact.tie for fact in facts],
             }
         )
     return rows

@@ -55,12 +55,14 @@ class Fact(NamedTuple):
     """What a ring keeps of an evidence transaction, so that it survives the transaction's retention.
 
     ``confidence``: how sure it is that the ring's verdict holds for this transaction too, should there be one.
+    ``tie``: the number of the tie that named it first (0: none has).
     """
 
     time: int
     amount: int
     currency: str
     confidence: float
+    tie: int = 0
 
 
 class RingMember(msgspec.Struct):
@@ -71,7 +73,7 @@ class RingMember(msgspec.Struct):
 
 
 class Tie(msgspec.Struct):
-    """What the findings of one identity hold together, and the transactions that they rest on.
+    """What the findings of one identity hold together.
 
     ``links`` has by label and id the event time (ms) of the latest finding that named the entity. Several
     ``identities``: ties that were folded into one.
@@ -79,7 +81,6 @@ class Tie(msgspec.Struct):
 
     identities: list[Identity]
     links: dict[str, dict[str, int]] = {}
-    evidence: set[str] = set()
 
     def entities(self) -> Iterator[Entity]:
         """Whom it still holds."""

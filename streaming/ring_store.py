@@ -233,9 +233,10 @@ def _load(read: _Read, query: str, **parameters: list[str]) -> list[Ring]:
             rings[row["id"]].members[Entity(label, row["member"])] = RingMember(row["role"], row["since"])
     for row in read(
         "UNWIND $ids AS id MATCH (e:Evidence {ring: id}) RETURN id, e.transactions AS transactions, "
-        "e.times AS times, e.amounts AS amounts, e.currencies AS currencies, e.confidences AS confidences",
+        "e.times AS times, e.amounts AS amounts, e.currencies AS currencies, e.confidences AS confidences, "
+        "e.ties AS ties",
         ids=ids,
     ):
-        columns = (row[name] for name in ("transactions", "times", "amounts", "currencies", "confidences"))
+        columns = (row[name] for name in ("transactions", "times", "amounts", "currencies", "confidences", "ties"))
         rings[row["id"]].evidence.update({key: Fact(*fact) for key, *fact in zip(*columns, strict=True)})
     return list(rings.values())

@@ -6,6 +6,7 @@ apart; merchants do not count, since strangers share them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from graph.events import Entity
@@ -14,8 +15,6 @@ from streaming.ring_state import STRENGTH, Identity, Tie
 
 #: Above this the two oldest ties are folded into one: so large a ring may split less finely, and never wrongly.
 MAX_TIES = 100
-#: The transactions that a tie remembers; others stay, when the ring splits, with the part that keeps its id.
-MAX_TIE_EVIDENCE = 500
 
 
 def identity_of(finding: Finding) -> Identity:
@@ -23,7 +22,12 @@ def identity_of(finding: Finding) -> Identity:
     return (finding.rule, *finding.identity)
 
 
-def bind(ties: list[Tie], finding: Finding, evidence: Iterable[str]) -> None:
+def tie_number(identity: Identity) -> int:
+    """A number for the tie of an identity, as transactions refer to it: the same wherever the tie goes."""
+    return int.from_bytes(hashlib.blake2b(chr(0x1F).join(identity).encode(), digest_size=6).digest())
+
+
+def bind(ties: list[Tie], finding: Finding) -> None:
     """Let a finding tie its members, or renew the ties that there are."""
     identity = identity_of(finding)
     tie = next((tie for tie in ties if identity in tie.identities), None)
@@ -33,7 +37,6 @@ def bind(ties: list[Tie], finding: Finding, evidence: Iterable[str]) -> None:
     for member in finding.members:
         links = tie.links.setdefault(member.label, {})
         links[member.id] = max(finding.time, links.get(member.id, finding.time))
-    remember(tie, evidence)
     _bound(ties)
 
 
@@ -46,12 +49,6 @@ def absorb(ties: list[Tie], others: Iterable[Tie]) -> None:
         else:
             _fold(same, other)
     _bound(ties)
-
-
-def remember(tie: Tie, evidence: Iterable[str]) -> None:
-    """Note the transactions that a tie rests on, as far as there is room."""
-    new = sorted(set(evidence) - tie.evidence)
-    tie.evidence.update(new[: MAX_TIE_EVIDENCE - len(tie.evidence)])
 
 
 def oldest_and_newest(ties: Iterable[Tie]) -> tuple[int, int] | None:
@@ -113,4 +110,3 @@ def _fold(tie: Tie, other: Tie) -> None:
         links = tie.links.setdefault(label, {})
         for entity_id, time in ids.items():
             links[entity_id] = max(time, links.get(entity_id, time))
-    remember(tie, other.evidence)

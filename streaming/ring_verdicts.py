@@ -1,7 +1,9 @@
 """Verdicts: what people decide of a ring, what a dismissal suppresses, and what its transactions inherit.
 
 A verdict labels a ring. Its transactions inherit it (confirmed: fraud, dismissed: legitimate) with the confidence
-that each of them has in the ring's evidence, since a fraudster's own card also pays honest merchants honestly.
+that each of them has in the ring's evidence, since a fraudster's own card also pays honest merchants honestly. In
+the graph a ``Ring`` has ``verdict`` and ``verdict_at`` (wall-clock epoch ms), and each ``Evidence`` node of that
+``ring`` has ``confidences`` beside its ``transactions``; whoever reads labels joins the two.
 """
 
 from __future__ import annotations

@@ -11,14 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from graph.events import Entity
-from queries.spec import SEVERITIES, Finding
+from queries.spec import Finding
 from streaming.agenda import Agenda
+from streaming.ring_growth import extend
 from streaming.ring_lineage import merge, mint_ring_id, split
 from streaming.ring_matching import belongs, shares_core
 from streaming.ring_news import decide, due_at
 from streaming.ring_settings import RingSettings
-from streaming.ring_state import Change, Decision, Fact, Identity, Ring, RingMember, Typology, Update
-from streaming.ring_ties import bind, cut, identity_of, let_go, oldest_and_newest, parts
+from streaming.ring_state import STRENGTH, Change, Decision, Fact, Identity, Ring, Update
+from streaming.ring_ties import cut, identity_of, let_go, oldest_and_newest, parts
 from streaming.ring_verdicts import broken
 
 
@@ -147,7 +148,12 @@ class RingBook:
             return [home]
         found: dict[str, Ring] = {}
         identity = identity_of(finding)
-        near = {ring_id for member in finding.members for ring_id in self._by_entity.get(member.entity, ())}
+        near = {
+            ring_id
+            for member in finding.members
+            if STRENGTH[member.label]
+            for ring_id in self._by_entity.get(member.entity, ())
+        }
         if (ring_id := self._by_identity.get(identity)) is not None:
             found[ring_id] = self._rings[ring_id]
         for ring_id in near - found.keys():
@@ -160,54 +166,20 @@ class RingBook:
         return [ring for ring in found.values() if ring.first_seen - span <= finding.time <= self._end(ring)]
 
     def _extend(self, ring: Ring, finding: Finding, evidence: Mapping[str, Fact]) -> None:
-        update = self._note(ring)
-        known_before = len(update.new_members), len(update.new_evidence)
+        for change in extend(ring, finding, evidence, self._note(ring)):
+            if change == "escalated":
+                self._note(ring, change)
+            else:
+                self._fold(ring, change)
         for member in finding.members:
-            known = ring.members.get(member.entity)
-            if known is None:
-                ring.members[member.entity] = RingMember(role=member.role, since=finding.time)
-                self._by_entity[member.entity].add(ring.id)
-                update.new_members.append(member.entity)
-            elif member.role == "core" and known.role == "member":
-                known.role = "core"
-                update.new_members.append(member.entity)
-        for key, fact in evidence.items():
-            if key not in ring.evidence:
-                ring.evidence[key] = fact
-                update.new_evidence.append(key)
-                ring.first_seen = min(ring.first_seen, fact.time)
-                ring.last_seen = max(ring.last_seen, fact.time)
-        update.folded += (len(update.new_members), len(update.new_evidence)) != known_before
-        if ring.status == "confirmed" and len(update.new_evidence) != known_before[1]:
-            self._fold(ring, "acted")
-        bind(ring.ties, finding, evidence)
+            self._by_entity[member.entity].add(ring.id)
         self._by_identity[identity_of(finding)] = ring.id
         span = self._settings.expiry_ms if ring.id in self._aging else 0
         self._aging.put(ring.id, finding.time + span)
-        self._describe(ring, finding)
         if ring.status == "dismissed" and (why := broken(ring, finding, self._settings)) is not None:
             ring.status, ring.verdict, ring.dismissal = "open", None, None
             ring.history.append(Decision(ring.id, "open", why, "ringwatch", finding.time))
             self._note(ring, "reopened")
-
-    def _describe(self, ring: Ring, finding: Finding) -> None:
-        known = ring.typologies.get(finding.rule)
-        if known is None:
-            self._fold(ring, "typology_added")
-        if known is None or finding.time >= known.time:
-            ring.typologies[finding.rule] = Typology(
-                rule_version=finding.rule_version,
-                severity=finding.severity,
-                parameters=finding.parameters,
-                time=finding.time,
-                measures=finding.measures,
-                part=finding.part,
-            )
-        if finding.burst is not None:
-            ring.burst = max(finding.burst, ring.burst or 0.0)
-        if SEVERITIES.index(finding.severity) > SEVERITIES.index(ring.severity):
-            ring.severity = finding.severity
-            self._note(ring, "escalated")
 
     def _merge(self, loser: Ring, winner: Ring) -> None:
         self._unindex(loser)
@@ -245,12 +217,11 @@ class RingBook:
             return []
         self._unindex(ring)
         new = split(ring, groups, moment)
-        for part in (ring, *new):
-            self._index(part)
-            self._note(part).replaced = True
+        self._index(ring)
         for part in new:
-            self._note(part, "split")
-        if new:
+            self._index(part)
+            self._note(part, "split").replaced = True
+            self._note(ring).replaced = True
             self._fold(ring, "split")
         return new
 

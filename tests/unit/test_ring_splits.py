@@ -99,12 +99,12 @@ def test_a_hub_that_is_not_the_only_core_stops_holding_its_ring_together() -> No
 def test_a_ring_with_many_ties_folds_the_oldest_and_forgets_nobody() -> None:
     ties: list[Tie] = []
     for number in range(MAX_TIES + 20):
-        bind(ties, finding(f"d{number}", ["a", f"c{number}"], time=DAY + number), [f"t{number}"])
+        bind(ties, finding(f"d{number}", ["a", f"c{number}"], time=DAY + number))
     assert len(ties) == MAX_TIES
     assert {entity for tie in ties for entity in tie.entities()} >= {
         Entity("Device", f"d{number}") for number in range(MAX_TIES + 20)
     }
-    assert sum(len(tie.evidence) for tie in ties) == MAX_TIES + 20
+    assert sum(len(tie.identities) for tie in ties) == MAX_TIES + 20
 
 
 links = st.dictionaries(
