@@ -74,6 +74,7 @@ INDEXES = (
     ("Label", "hour"),
     ("Label", "waits"),
     ("Ring", "status"),
+    ("Ring", "verdict"),
     ("Evidence", "ring"),
     ("Outbox", "lane"),
 )

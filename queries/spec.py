@@ -160,7 +160,8 @@ class Finding(msgspec.Struct, frozen=True):
     """One rule that holds at one touch of one anchor.
 
     ``time`` is the touch, epoch ms; ``identity`` makes two findings of a rule the same; ``members`` and
-    ``evidence`` (transaction ids) are sorted.
+    ``evidence`` (transaction ids) are sorted. ``burst`` is the highest MIDAS score of its members at that time,
+    and ``part`` says which part of a ring's risk it is evidence for.
     """
 
     rule: str
@@ -174,3 +175,5 @@ class Finding(msgspec.Struct, frozen=True):
     measures: tuple[Measure, ...] = ()
     facts: dict[str, str | int | float | bool | None] = {}
     parameters: dict[str, int | float] = {}
+    burst: float | None = None
+    part: Literal["rule", "density"] = "rule"

@@ -35,8 +35,8 @@ from streaming.metrics import Metrics
 from streaming.pipeline import Forwarder, Front, Pipeline
 from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, StdoutPublisher
 from streaming.records import Source
+from streaming.ring_settings import RingSettings
 from streaming.ring_store import Letter, RingStore
-from streaming.rings import RingSettings
 from streaming.sources.files import FileSource
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
 from streaming.sources.labelled import LabelledSource, TimedLabelsSource
@@ -205,7 +205,10 @@ def opened_worker(
                 settings.graph.address,
                 checkpoints,
                 publisher,
-                RingSettings(expiry_ms=settings.rings.expiry_days * _DAY_MS),
+                RingSettings(
+                    expiry_ms=settings.rings.expiry_days * _DAY_MS,
+                    dismissal_ms=settings.rings.dismissal_days * _DAY_MS,
+                ),
                 metrics,
                 announce,
             )

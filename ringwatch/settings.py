@@ -107,9 +107,10 @@ class HubsSection(Section):
 
 
 class RingsSection(Section):
-    """A ring expires after ``expiry_days`` of event time without a new finding."""
+    """Event time: a ring expires ``expiry_days`` after its last finding; a dismissal holds ``dismissal_days``."""
 
     expiry_days: Positive = 30
+    dismissal_days: Positive = 30
 
 
 def _flattened(properties: Any) -> Any:

@@ -10,32 +10,34 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from graph.events import Entity
-from queries.spec import Severity
 from streaming.money import to_major
+from streaming.ring_state import STRENGTH, Change, Ring, Update
 from streaming.ring_store import Letter
-from streaming.rings import STRENGTH, Change, Ring, Update
+from streaming.risk import Calibration, assess, risk_in_words
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _MAX_MEMBERS = 500
 _MAX_TRANSACTIONS = 500
-
-#: How often a finding of each severity is taken to be right, until calibrated parts take their place.
-PRIORS: Mapping[Severity, float] = {"low": 0.3, "medium": 0.5, "high": 0.7, "critical": 0.85}
 
 _TYPES: tuple[tuple[Change, str], ...] = (
     # The weightiest change names the alert.
     ("withdrawn", "ringwatch.ring.withdrawn"),
     ("created", "ringwatch.ring.created"),
+    ("split", "ringwatch.ring.split"),
+    ("reopened", "ringwatch.ring.reopened"),
     ("merged", "ringwatch.ring.merged"),
     ("escalated", "ringwatch.ring.escalated"),
 )
 
 _WORDS: Mapping[Change, str] = {
     "created": "a new ring was found",
+    "split": "what held two parts of a ring together has expired",
+    "reopened": "the ring's dismissal does not cover what it has become",
     "grown": "the ring has doubled since the last alert",
     "escalated": "the ring has become more severe",
     "typology_added": "the ring shows another typology",
     "merged": "rings were found to be one",
+    "acted": "a confirmed ring has acted again",
     "withdrawn": "what held the ring together is shared by too many to be evidence",
     "updated": "what was folded since the last alert",
 }
@@ -70,7 +72,14 @@ class AlertFactory:
         self._source = f"ringwatch/{graph_id}"
         self._graph_address = graph_address
 
-    def alert(self, update: Update, facts: Mapping[Entity, EntityFacts], lane: str, number: int) -> Letter:
+    def alert(
+        self,
+        update: Update,
+        facts: Mapping[Entity, EntityFacts],
+        calibration: Calibration,
+        lane: str,
+        number: int,
+    ) -> Letter:
         """The ring's present revision, as the ``number``-th letter of ``lane``."""
         ring, changes = update.ring, update.changes
         key = f"{ring.id}/{ring.revision}"
@@ -84,11 +93,13 @@ class AlertFactory:
             "datacontenttype": "application/json",
             "outboxlane": lane,
             "outboxnumber": number,
-            "data": self._data(update, facts, key),
+            "data": self._data(update, facts, calibration, key),
         }
         return Letter(lane, number, ring.id, msgspec.json.encode(event).decode())
 
-    def _data(self, update: Update, facts: Mapping[Entity, EntityFacts], key: str) -> dict[str, object]:
+    def _data(
+        self, update: Update, facts: Mapping[Entity, EntityFacts], calibration: Calibration, key: str
+    ) -> dict[str, object]:
         ring, changes = update.ring, update.changes
         amounts = ring.amounts()
         main = next(iter(amounts))
@@ -100,9 +111,9 @@ class AlertFactory:
             "revision": ring.revision,
             "dedup_key": key,
             "status": ring.status,
-            "verdict": None,
+            "verdict": ring.verdict,
             "severity": ring.severity,
-            "risk": _risk(ring),
+            "risk": assess(ring, calibration),
             "changes": list(changes),
             "typologies": [
                 {"id": rule, "rule_version": typology.rule_version, "params": typology.parameters}
@@ -143,22 +154,11 @@ class AlertFactory:
             "last_seen": rfc3339(ring.last_seen),
             "suppressed_count": update.suppressed,
             "merged_from": ring.merged_from,
+            "split_from": ring.split_from,
             "truncated": len(members) > _MAX_MEMBERS or len(evidence) > _MAX_TRANSACTIONS,
-            "reasons": reasons(ring) + [_WORDS[change] for change in changes],
+            "reasons": reasons(ring) + risk_in_words(ring, calibration) + [_WORDS[change] for change in changes],
             "browser_url": browser_url(self._graph_address, ring.id),
         }
-
-
-def _risk(ring: Ring) -> dict[str, object]:
-    """Noisy-OR of the rules' priors: how likely at least one of them is right, were they independent."""
-    parts = {rule: PRIORS[typology.severity] for rule, typology in sorted(ring.typologies.items())}
-    return {
-        "final": round(1 - math.prod(1 - prior for prior in parts.values()), 6),
-        "rules": [{"id": rule, "risk": prior} for rule, prior in parts.items()],
-        "density": None,
-        "model": None,
-        "model_version": None,
-    }
 
 
 def reasons(ring: Ring) -> list[str]:

@@ -15,8 +15,11 @@ from streaming.alerts import AlertFactory, EntityFacts
 from streaming.detector import BatchMark, Detection
 from streaming.metrics import Metrics
 from streaming.publishers import Publisher
+from streaming.ring_lineage import mint_ring_id
+from streaming.ring_settings import RingSettings
+from streaming.ring_state import Update
 from streaming.ring_store import Letter, RingStore, StaleBookError
-from streaming.rings import RingBook, RingSettings, Update, mint_ring_id
+from streaming.rings import RingBook
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +81,9 @@ class Assembler:
         ledger = self._store.ledger()
         self._version: int = ledger["version"]
         self._watermark: int | None = ledger["watermark"]
+        self._verdicts: int = ledger["verdicts"]
         self._book = RingBook(self._settings, self._store.live())
+        self._calibration = self._store.calibration()
         self._stale = False
 
     def _settle(self, detection: Detection | None, ends: Mapping[str, int], lane: str) -> None:
@@ -102,6 +107,8 @@ class Assembler:
         for update in updates:
             for typology in update.ring.typologies if update.changes else ():
                 self._metrics.alerts.add(1, {"typology": typology})
+            if update.ring.verdict == "dismissed":
+                self._metrics.suppressed_findings.add(update.folded)
 
     def _change(
         self, detection: Detection | None, ends: Mapping[str, int], lane: str
@@ -120,6 +127,8 @@ class Assembler:
             version = self._version
             if updates:
                 version = self._store.save(tx, updates, letters, version=version, watermark=self._watermark)
+            elif self._store.verdicts(tx) != self._verdicts:
+                raise StaleBookError
             if letters:
                 self._store.clear_outbox(tx, lane, self._numbers[lane])
             mark.advance(tx)
@@ -134,7 +143,7 @@ class Assembler:
 
     def _take(self, detection: Detection) -> None:
         evidence = {key for finding in detection.findings for key in finding.evidence}
-        self._revive(detection)
+        self._resolve(detection)
         if unknown := evidence - self._book.facts.keys():
             self._book.facts.update(self._store.facts(unknown))
         events = [(finding.time, 1, index) for index, finding in enumerate(detection.findings)]
@@ -143,25 +152,27 @@ class Assembler:
             if is_finding:
                 self._book.take(detection.findings[index])
             else:
-                self._book.withdraw(detection.hubs[index][0])
+                self._book.withdraw(*detection.hubs[index])
         if detection.watermark is not None and detection.watermark > (self._watermark or 0):
             self._watermark = detection.watermark
             self._book.expire(detection.watermark)
 
-    def _revive(self, detection: Detection) -> None:
-        """Take up stored rings that a replayed finding would give birth to once more."""
+    def _resolve(self, detection: Detection) -> None:
+        """Find the stored rings that replayed findings would give birth to once more; take up the expired ones."""
         minted = {mint_ring_id(finding) for finding in detection.findings}
         unknown = {ring_id for ring_id in minted if ring_id not in self._book}
-        for ring in self._store.by_ids(unknown).values() if unknown else ():
+        born = self._store.by_ids(unknown) if unknown else {}
+        for ring in born.values():
             if ring.id not in self._book and ring.status == "expired":
-                ring.status = "open"
+                ring.status = ring.verdict or "open"
                 self._book.add(ring)
+        self._book.births = {ring_id: ring.id for ring_id, ring in born.items()}
 
     def _letters(self, updates: Iterable[Update], lane: str) -> list[Letter]:
         due = [update for update in updates if update.changes]
         facts = self._entity_facts({entity for update in due for entity in update.ring.cores()})
         return [
-            self._alerts.alert(update, facts, lane, number)
+            self._alerts.alert(update, facts, self._calibration, lane, number)
             for number, update in enumerate(due, start=self._numbers[lane] + 1)
         ]
 

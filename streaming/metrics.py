@@ -79,6 +79,9 @@ class Metrics:
 
     # What goes out.
     rings: Annotated[Levels, About("Rings in the graph, by status.", ("status",))]
+    suppressed_findings: Annotated[
+        Counter, About("Findings that changed a dismissed ring, and so nobody heard of.")
+    ]
     alerts: Annotated[
         Counter, About("Alerts published; one with two typologies counts under both.", ("typology",))
     ]

@@ -2,26 +2,31 @@
 
 One ``Ledger`` node serialises all who change rings: its lock is taken first, and its version tells a worker that
 another one has changed rings since it last looked. Alerts wait in an outbox, numbered by lane, written in the
-transaction that changes their rings, so that a crash can neither lose nor repeat one.
+transaction that changes their rings, so that a crash can neither lose nor repeat one. Whoever gives a verdict
+takes the same lock, and counts the verdicts there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from graph.driver import Graph, Row, Tx
+from graph.errors import RingwatchError
 from graph.events import Entity
 from graph.schema import ENTITY_LABELS
-from streaming.rings import STRENGTH, Fact, Ring, RingMember, Update
+from streaming.ring_rows import evidence_rows, member_rows, ring_properties
+from streaming.ring_state import LIVE, Fact, Ring, RingMember, Update
+from streaming.ring_verdicts import Judgement, confidence, judge
+from streaming.risk import Calibration
 
-_LIVE = "open"
+#: How a statement is run: as a read of its own, or as part of a transaction.
+_Read = Callable[..., list[Row]]
+
 _PAGE = 500
-_encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Ring)
+_BY_ID = "UNWIND $ids AS id MATCH (r:Ring {id: id}) RETURN r.id AS id, r.state AS state"
 
 
 class StaleBookError(Exception):
@@ -44,37 +49,25 @@ class RingStore:
         self._graph = graph
 
     def ledger(self) -> Row:
-        """The ledger: ``graph`` (this graph's own id), ``version`` and ``watermark`` (epoch ms or None)."""
+        """The ledger: ``graph`` (its id), ``version``, ``watermark`` (epoch ms or None), count of ``verdicts``."""
         return self._graph.read(
-            "MATCH (l:Ledger {id: 'ringwatch'}) "
-            "RETURN l.graph AS graph, l.version AS version, l.watermark AS watermark"
+            "MATCH (l:Ledger {id: 'ringwatch'}) RETURN l.graph AS graph, l.version AS version, "
+            "l.watermark AS watermark, coalesce(l.verdicts, 0) AS verdicts"
         )[0]
 
+    def verdicts(self, tx: Tx) -> int:
+        """How many verdicts have been given, for a worker that has nothing to save and would not notice else."""
+        rows = tx.run("MATCH (l:Ledger {id: 'ringwatch'}) RETURN coalesce(l.verdicts, 0) AS verdicts")
+        return int(rows[0]["verdicts"])
+
     def live(self) -> list[Ring]:
-        """The rings that can still grow, with members and evidence."""
-        return self._load("MATCH (r:Ring {status: $status}) RETURN r.id AS id, r.state AS state", status=_LIVE)
+        """The rings that findings can still reach, with members and evidence."""
+        query = "UNWIND $live AS status MATCH (r:Ring {status: status}) RETURN r.id AS id, r.state AS state"
+        return _load(self._graph.read, query, live=list(LIVE))
 
     def by_ids(self, ring_ids: Iterable[str]) -> dict[str, Ring]:
         """Stored rings by id, whatever their status; a merged one resolves to the ring that it ended in."""
-        found: dict[str, Ring] = {}
-        pending = {ring_id: ring_id for ring_id in ring_ids}
-        while pending:
-            rings = self._load(
-                "UNWIND $ids AS id MATCH (r:Ring {id: id}) RETURN r.id AS id, r.state AS state",
-                ids=sorted(set(pending.values())),
-            )
-            by_id = {ring.id: ring for ring in rings}
-            following: dict[str, str] = {}
-            for asked, current in pending.items():
-                ring = by_id.get(current)
-                if ring is None:
-                    continue
-                if ring.merged_into is not None:
-                    following[asked] = ring.merged_into
-                else:
-                    found[asked] = ring
-            pending = following
-        return found
+        return _resolved(self._graph.read, ring_ids)
 
     def all(self, member: Entity | None = None) -> Iterator[Ring]:
         """Every stored ring but the merged ones, oldest first; with ``member``, only those it belongs to."""
@@ -95,14 +88,50 @@ class RingStore:
         rows = self._graph.read("MATCH (r:Ring) RETURN r.status AS status, count(r) AS rings")
         return {row["status"]: row["rings"] for row in rows}
 
+    def calibration(self) -> Calibration:
+        """What people have said of rings (of those that merged, only the one that they ended in counts)."""
+        rows = self._graph.read(
+            "UNWIND ['confirmed', 'dismissed'] AS verdict MATCH (r:Ring {verdict: verdict}) "
+            "WHERE r.status <> 'merged' RETURN verdict, r.typologies AS typologies"
+        )
+        return Calibration((row["verdict"], row["typologies"]) for row in rows)
+
+    def judge(self, ring_id: str, judgement: Judgement, *, reason: str, by: str | None, at: int) -> Ring:
+        """Judge a ring, or the one that it has merged into; returns it. ``at`` is wall-clock epoch ms.
+
+        A worker that has the ring in memory finds the ledger at another version, and loads it again.
+
+        Raises:
+            RingwatchError: there is no such ring, or it cannot become so.
+        """
+
+        def work(tx: Tx) -> Ring:
+            ledger = tx.run(
+                "MATCH (l:Ledger {id: 'ringwatch'}) SET l.verdicts = coalesce(l.verdicts, 0) + 1 "
+                "RETURN l.version AS version, l.watermark AS watermark"
+            )[0]
+            ring = _resolved(tx.run, [ring_id]).get(ring_id)
+            if ring is None:
+                raise RingwatchError(f"there is no ring {ring_id}")
+            now = max(ledger["watermark"] or 0, ring.last_seen)
+            judge(ring, judgement, reason=reason, by=by, at=at, now=now)
+            self.save(tx, [Update(ring)], [], version=ledger["version"], watermark=ledger["watermark"])
+            return ring
+
+        return self._graph.write(work)
+
     def facts(self, transaction_ids: Iterable[str]) -> dict[str, Fact]:
         """What rings keep of the given transactions."""
         rows = self._graph.read(
-            "UNWIND $ids AS id MATCH (t:Transaction {id: id}) "
-            "RETURN t.id AS id, t.time AS time, t.amount AS amount, t.currency AS currency",
+            "UNWIND $ids AS id MATCH (t:Transaction {id: id}) OPTIONAL MATCH (t)-[:AT]->(m:Merchant) "
+            "RETURN t.id AS id, t.time AS time, t.amount AS amount, t.currency AS currency, "
+            "m.hub_since AS hub_since",
             ids=sorted(transaction_ids),
         )
-        return {row["id"]: Fact(row["time"], row["amount"], row["currency"]) for row in rows}
+        return {
+            row["id"]: Fact(row["time"], row["amount"], row["currency"], confidence(row["time"], row["hub_since"]))
+            for row in rows
+        }
 
     def outbox(self, lane: str) -> list[Letter]:
         """The alerts of a lane that are not known to be published, oldest first."""
@@ -149,20 +178,20 @@ class RingStore:
             raise StaleBookError
         tx.run(
             "UNWIND $rows AS row MERGE (r:Ring {id: row.id}) SET r += row.properties",
-            rows=[{"id": u.ring.id, "properties": _properties(u.ring)} for u in updates],
+            rows=[{"id": u.ring.id, "properties": ring_properties(u.ring)} for u in updates],
         )
-        gone = [u.ring.id for u in updates if u.ring.status == "merged"]
+        gone = [u.ring.id for u in updates if u.ring.status == "merged" or u.replaced]
         if gone:
             tx.run("UNWIND $ids AS id MATCH (:Ring {id: id})<-[m:MEMBER_OF]-() DELETE m", ids=gone)
             tx.run("UNWIND $ids AS id MATCH (e:Evidence {ring: id}) DELETE e", ids=gone)
-        for label, rows in _member_rows(updates).items():
+        for label, rows in member_rows(updates).items():
             tx.run(
                 f"UNWIND $rows AS row MATCH (e:{label} {{id: row.id}}) MATCH (r:Ring {{id: row.ring}}) "
                 "MERGE (e)-[m:MEMBER_OF]->(r) "
                 "SET m.role = row.role, m.since = row.since, m.strength = row.strength",
                 rows=rows,
             )
-        if evidence := _evidence_rows(updates, new_version):
+        if evidence := evidence_rows(updates, new_version):
             tx.run("UNWIND $rows AS row CREATE (e:Evidence) SET e = row", rows=evidence)
         if letters:
             tx.run(
@@ -173,79 +202,41 @@ class RingStore:
             tx.run("MERGE (l:Ledger {id: $id}) SET l.number = $number", id=f"lane|{last.lane}", number=last.number)
         return int(new_version)
 
-    def _load(self, query: str, **parameters: Any) -> list[Ring]:
-        rings = {row["id"]: _decoder.decode(row["state"]) for row in self._graph.read(query, **parameters)}
-        ids = sorted(rings)
-        for label in ENTITY_LABELS if ids else ():
-            for row in self._graph.read(
-                f"UNWIND $ids AS id MATCH (r:Ring {{id: id}})<-[m:MEMBER_OF]-(e:{label}) "
-                "RETURN id, e.id AS member, m.role AS role, m.since AS since",
-                ids=ids,
-            ):
-                rings[row["id"]].members[Entity(label, row["member"])] = RingMember(row["role"], row["since"])
-        for row in self._graph.read(
-            "UNWIND $ids AS id MATCH (e:Evidence {ring: id}) RETURN id, e.transactions AS transactions, "
-            "e.times AS times, e.amounts AS amounts, e.currencies AS currencies",
+
+def _resolved(read: _Read, ring_ids: Iterable[str]) -> dict[str, Ring]:
+    found: dict[str, Ring] = {}
+    pending = {ring_id: ring_id for ring_id in ring_ids}
+    while pending:
+        by_id = {ring.id: ring for ring in _load(read, _BY_ID, ids=sorted(set(pending.values())))}
+        following: dict[str, str] = {}
+        for asked, current in pending.items():
+            ring = by_id.get(current)
+            if ring is None:
+                continue
+            if ring.merged_into is not None:
+                following[asked] = ring.merged_into
+            else:
+                found[asked] = ring
+        pending = following
+    return found
+
+
+def _load(read: _Read, query: str, **parameters: list[str]) -> list[Ring]:
+    rings = {row["id"]: _decoder.decode(row["state"]) for row in read(query, **parameters)}
+    ids = sorted(rings)
+    for label in ENTITY_LABELS if ids else ():
+        for row in read(
+            f"UNWIND $ids AS id MATCH (r:Ring {{id: id}})<-[m:MEMBER_OF]-(e:{label}) "
+            "RETURN id, e.id AS member, m.role AS role, m.since AS since",
             ids=ids,
         ):
-            evidence = zip(row["transactions"], row["times"], row["amounts"], row["currencies"], strict=True)
-            rings[row["id"]].evidence.update({key: Fact(*fact) for key, *fact in evidence})
-        return list(rings.values())
-
-
-def _properties(ring: Ring) -> dict[str, Any]:
-    """What the node says to people, and its state for the next start."""
-    state = msgspec.structs.replace(ring, members={}, evidence={})
-    amounts = ring.amounts()
-    return {
-        "status": ring.status,
-        "severity": ring.severity,
-        "typologies": sorted(ring.typologies),
-        "first_seen": ring.first_seen,
-        "last_seen": ring.last_seen,
-        "revision": ring.revision,
-        "member_count": len(ring.members),
-        "transaction_count": len(ring.evidence),
-        "currencies": list(amounts),
-        "amounts": list(amounts.values()),
-        "merged_into": ring.merged_into,
-        "state": _encoder.encode(state).decode(),
-    }
-
-
-def _member_rows(updates: Iterable[Update]) -> Mapping[str, list[Row]]:
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for update in updates:
-        if update.ring.status == "merged":
-            continue
-        for entity in update.new_members:
-            member = update.ring.members[entity]
-            rows[entity.label].append(
-                {
-                    "id": entity.id,
-                    "ring": update.ring.id,
-                    "role": member.role,
-                    "since": member.since,
-                    "strength": 1.0 if member.role == "core" else STRENGTH[entity.label],
-                }
-            )
-    return {label: sorted(found, key=lambda row: (row["id"], row["ring"])) for label, found in rows.items()}
-
-
-def _evidence_rows(updates: Iterable[Update], version: int) -> list[Row]:
-    rows: list[Row] = []
-    for update in updates:
-        if update.ring.status == "merged" or not update.new_evidence:
-            continue
-        facts = [(key, update.ring.evidence[key]) for key in update.new_evidence]
-        rows.append(
-            {
-                "id": f"{update.ring.id}|{version}",
-                "ring": update.ring.id,
-                "transactions": [key for key, _ in facts],
-                "times": [fact.time for _, fact in facts],
-                "amounts": [fact.amount for _, fact in facts],
-                "currencies": [fact.currency for _, fact in facts],
-            }
-        )
-    return rows
+            rings[row["id"]].members[Entity(label, row["member"])] = RingMember(row["role"], row["since"])
+    for row in read(
+        "UNWIND $ids AS id MATCH (e:Evidence {ring: id}) RETURN id, e.transactions AS transactions, "
+        "e.times AS times, e.amounts AS amounts, e.currencies AS currencies, e.confidences AS confidences, "
+        "e.ties AS ties",
+        ids=ids,
+    ):
+        columns = (row[name] for name in ("transactions", "times", "amounts", "currencies", "confidences", "ties"))
+        rings[row["id"]].evidence.update({key: Fact(*fact) for key, *fact in zip(*columns, strict=True)})
+    return list(rings.values())

@@ -23,8 +23,8 @@ from ringwatch.simulation import Simulation, write
 from ringwatch.simulation.records import Ring as HiddenRing
 from ringwatch.telemetry import Telemetry
 from streaming.detector import Counts
+from streaming.ring_state import Ring
 from streaming.ring_store import Letter, RingStore
-from streaming.rings import Ring
 
 _FOLDER = Path(".ringwatch") / "demo"
 _SHOWN_ALERTS = 8
@@ -55,8 +55,10 @@ def demo(
         view.counts = worker.counts
         with Live(get_renderable=view.shown, console=console, refresh_per_second=4, transient=True):
             worker.pipeline.run()
-        rings = sorted(RingStore(worker.graph).all(), key=lambda ring: -len(ring.evidence))
-    console.print(ring_table(rings, title="The rings that were found"))
+        store = RingStore(worker.graph)
+        rings = sorted(store.all(), key=lambda ring: -len(ring.evidence))
+        calibration = store.calibration()
+    console.print(ring_table(rings, calibration, title="The rings that were found"))
     _compare(console, rings, list(simulation.rings()))
     console.print(f"The graph is kept: ringwatch rings list --graph embedded:{_FOLDER / 'graph'}")
 

@@ -58,6 +58,29 @@ def test_rings_are_listed_shown_and_exported(ringwatch: Ringwatch) -> None:
     assert "--member wants" in ringwatch("rings", "list", "--member", "hat:1", code=2)
 
 
+def test_people_decide_about_rings(ringwatch: Ringwatch) -> None:
+    ringwatch("rings", "export", "--out", "before.jsonl")
+    ring_id = read_lines(ringwatch.folder / "before.jsonl")[-1]["ring_id"]
+    judged = ("--reason", "two chargebacks", "--by", "ada")
+    assert ringwatch("rings", "investigate", ring_id, *judged) == f"{ring_id} is investigating now\n"
+    assert ringwatch("rings", "confirm", ring_id, *judged) == f"{ring_id} is confirmed now\n"
+    shown = json.loads(ringwatch("rings", "show", ring_id))
+    assert (shown["status"], shown["verdict"]) == ("confirmed", "confirmed")
+    assert [(made["status"], made["by"]) for made in shown["history"]] == [
+        ("investigating", "ada"),
+        ("confirmed", "ada"),
+    ]
+    assert len(shown["confidences"]) == len(shown["transaction_ids"])
+    assert max(part["confirmed"] for part in shown["risk"]["rules"]) == 1
+    assert "confirmed" in ringwatch("rings", "list")
+    assert ringwatch("rings", "reopen", ring_id, "--reason", "the wrong one") == f"{ring_id} is open now\n"
+    assert ringwatch("rings", "dismiss", ring_id, *judged) == f"{ring_id} is dismissed now\n"
+    said = ringwatch("rings", "dismiss", ring_id, *judged, code=1)
+    assert said == f"ringwatch: {ring_id} is dismissed already\n"
+    assert "--reason wants a word" in ringwatch("rings", "confirm", ring_id, "--reason", " ", code=2)
+    assert "there is no ring r0" in ringwatch("rings", "confirm", "r0", *judged, code=1)
+
+
 def test_a_dead_letter_comes_back_once_its_cause_is_mended(ringwatch: Ringwatch) -> None:
     (letter,) = ringwatch("dead-letters", "list").splitlines()
     _, reason, _, event = letter.split("\t")

@@ -6,42 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.events import Entity
-from queries.spec import Finding, Member, Severity
-from streaming.rings import Fact, RingBook, RingSettings, Update, mint_ring_id
-
-MINUTE = 60_000
-DAY = 86_400_000
-SETTINGS = RingSettings(expiry_ms=30 * DAY)
-
-
-def finding(
-    device: str,
-    cards: list[str],
-    *,
-    time: int = DAY,
-    rule: str = "device_farm",
-    severity: Severity = "high",
-    core_label: str = "Device",
-) -> Finding:
-    return Finding(
-        rule=rule,
-        rule_version=1,
-        severity=severity,
-        anchor=Entity(core_label, device),
-        time=time,
-        identity=(device,),
-        members=tuple(
-            sorted([Member(core_label, device, "core"), *(Member("Card", card, "member") for card in cards)])
-        ),
-        evidence=tuple(f"t-{card}" for card in sorted(cards)),
-    )
-
-
-def taken(book: RingBook, *findings: Finding) -> list[Update]:
-    for one in findings:
-        book.facts.update({key: Fact(one.time, 100, "EUR") for key in one.evidence if key not in book.facts})
-        book.take(one)
-    return book.updates()
+from queries.spec import Finding
+from streaming.ring_lineage import mint_ring_id
+from streaming.ring_state import Fact
+from streaming.rings import RingBook
+from tests.findings import DAY, MINUTE, SETTINGS, finding, taken
 
 
 def test_a_finding_gives_birth_to_a_ring_and_an_alert() -> None:
@@ -128,7 +97,7 @@ def test_a_bridging_finding_merges_rings_into_the_oldest() -> None:
 def test_a_ring_whose_only_core_becomes_a_hub_is_withdrawn() -> None:
     book = RingBook(SETTINGS)
     taken(book, finding("d1", ["a", "b", "c"]))
-    book.withdraw(Entity("Device", "d1"))
+    book.withdraw(Entity("Device", "d1"), DAY)
     (update,) = book.updates()
     assert update.changes == ["withdrawn"]
     assert update.ring.status == "withdrawn"
@@ -138,7 +107,7 @@ def test_a_ring_whose_only_core_becomes_a_hub_is_withdrawn() -> None:
 def test_a_merchant_may_be_a_hub_and_still_hold_a_ring() -> None:
     book = RingBook(SETTINGS)
     taken(book, finding("m1", ["a", "b", "c"], core_label="Merchant"))
-    book.withdraw(Entity("Merchant", "m1"))
+    book.withdraw(Entity("Merchant", "m1"), DAY)
     assert len(book) == 1
 
 
@@ -182,7 +151,7 @@ findings = st.lists(
 @given(findings, st.integers(1, 20))
 def test_how_a_stream_is_cut_into_batches_does_not_change_the_rings(stream: list[Finding], size: int) -> None:
     ordered = sorted(stream, key=lambda one: (one.time, one.rule, one.identity))
-    facts = {key: Fact(DAY, 100, "EUR") for one in ordered for key in one.evidence}
+    facts = {key: Fact(DAY, 100, "EUR", 0.9) for one in ordered for key in one.evidence}
     whole, cut = RingBook(SETTINGS), RingBook(SETTINGS)
     whole.facts.update(facts)
     cut.facts.update(facts)
@@ -207,7 +176,7 @@ def test_every_member_and_all_evidence_of_every_finding_is_in_exactly_one_chain_
     book = RingBook(SETTINGS)
     for one in sorted(stream, key=lambda one: (one.time, one.rule, one.identity)):
         taken(book, one)
-        homes = [ring for ring in book.rings() if (one.rule, *one.identity) in ring.identities]
+        homes = [ring for ring in book.rings() if (one.rule, *one.identity) in ring.identities()]
         assert len(homes) == 1
         assert {member.entity for member in one.members} <= set(homes[0].members)
         assert set(one.evidence) <= set(homes[0].evidence)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from graph.errors import ConfigurationError
 from graph.writer import WriterSettings
 from ringwatch.settings import Settings, load
-from streaming.rings import RingSettings
+from streaming.ring_settings import RingSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docker" / "ringwatch.toml"
@@ -195,6 +195,7 @@ def test_client_properties_are_flat_strings_from_all_layers(monkeypatch: pytest.
 def test_the_layers_below_have_the_same_defaults() -> None:
     assert Settings().writer() == WriterSettings()
     assert Settings().rings.expiry_days * 86_400_000 == RingSettings().expiry_ms
+    assert Settings().rings.dismissal_days * 86_400_000 == RingSettings().dismissal_ms
 
 
 def test_what_is_set_reaches_the_writer() -> None:
