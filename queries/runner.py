@@ -70,6 +70,10 @@ class Runner:
         self._rules = list(rules)
         self._observe = observe or (lambda *_: None)
 
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Evaluate these rules from now on."""
+        self._rules = list(rules)
+
     def run(self, touches: Touches) -> list[Finding]:
         """What the rules say at these touches, sorted by time, rule and identity.
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,9 @@ from graph.embedded import is_embedded, open_graph
 from graph.errors import ConfigurationError
 from graph.retention import expire
 from graph.writer import GraphWriter
-from queries.loader import load_rules
+from queries.lint import check
+from queries.loader import RULES_FOLDER
+from queries.rule_set import RuleChoice, RuleSet
 from queries.runner import Runner
 from queries.spec import Rule
 from ringwatch.settings import Settings
@@ -104,21 +107,15 @@ def rules_for(settings: Settings) -> list[Rule]:
     """The rules that run: the shipped ones and those of the user's folder, without those switched off.
 
     Raises:
-        ConfigurationError: the settings name a rule or a parameter that does not exist.
+        ConfigurationError: a file is no rule, or the settings name a rule or a parameter that does not exist.
     """
+    return RuleSet(_choice(settings)).rules
+
+
+def _choice(settings: Settings) -> RuleChoice:
     chosen = settings.rules
-    rules = {rule.id: rule for rule in load_rules()}
-    if chosen.folder is not None:
-        rules |= {rule.id: rule for rule in load_rules(chosen.folder)}
-    if unknown := (chosen.parameters.keys() | chosen.disabled) - rules.keys():
-        raise ConfigurationError(f"the settings name rules that do not exist: {', '.join(sorted(unknown))}")
-    try:
-        rules |= {rule_id: rules[rule_id].with_parameters(v) for rule_id, v in chosen.parameters.items()}
-    except ValueError as error:
-        raise ConfigurationError(f"settings: {error}") from error
-    return [
-        rule for rule in rules.values() if rule.id not in chosen.disabled and rule.header.status != "deprecated"
-    ]
+    own = () if chosen.folder is None else (chosen.folder,)
+    return RuleChoice((RULES_FOLDER, *own), chosen.disabled, chosen.parameters)
 
 
 @contextmanager
@@ -167,6 +164,7 @@ def opened_worker(
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
         counts = Counts()
+        reload: Callable[[], None] | None = None
         front: Front
         forwarder: Forwarder
         if options.stage == "assemble":
@@ -175,10 +173,13 @@ def opened_worker(
             letters = stack.enter_context(_dead_letters(settings, options))
             clock = EventClock(settings.stream.lateness_s * 1000)
             clock.restore(RingStore(graph).ledger()["watermark"])
+            rules = RuleSet(_choice(settings), lambda rule: check(rule, graph))
+            runner = Runner(graph, rules.rules, _observer(metrics))
+            reload = partial(_reload, rules, runner, metrics)
             front = detector = Detector(
                 codec,
                 GraphWriter(graph, settings.writer()),
-                Runner(graph, rules_for(settings), _observer(metrics)),
+                runner,
                 checkpoints,
                 letters,
                 DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
@@ -214,22 +215,27 @@ def opened_worker(
             batch_ms=settings.stream.batch_ms,
             heart=telemetry.health,
             metrics=metrics,
-            chores=_Housekeeping(graph, settings, metrics),
+            chores=_Housekeeping(graph, settings, metrics, reload),
         )
         yield Worker(pipeline, graph, codec, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
 
 
 class _Housekeeping:
-    """Small chores between batches: retention by event time, and how many rings there are."""
+    """Small chores between batches: changed rules, retention by event time, and how many rings there are."""
 
-    def __init__(self, graph: Graph, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, graph: Graph, settings: Settings, metrics: Metrics, reload: Callable[[], None] | None
+    ) -> None:
         self._graph = graph
         self._settings = settings
         self._metrics = metrics
+        self._reload = reload
         self._swept = 0
         self._count_at = 0.0
 
     def __call__(self, watermark: int | None) -> None:
+        if self._reload is not None:
+            self._reload()
         if time.monotonic() >= self._count_at:
             self._metrics.rings.replace(RingStore(self._graph).count())
             self._count_at = time.monotonic() + _COUNT_RINGS_EVERY_S
@@ -242,6 +248,15 @@ class _Housekeeping:
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:
             self._swept = watermark
+
+
+def _reload(rules: RuleSet, runner: Runner, metrics: Metrics) -> None:
+    """Let changed rule files take effect at the next batch."""
+    news = rules.refresh()
+    for path in news.refused:
+        metrics.rule_refusals.add(1, {"rule": path.stem})
+    if news.taken or news.removed:
+        runner.use(rules.rules)
 
 
 def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -> Source:

@@ -74,6 +74,10 @@ class Metrics:
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
     rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
 
+    rule_refusals: Annotated[
+        Counter, About("Changed rule files that were refused; what ran before went on.", ("rule",))
+    ]
+
     # What goes out.
     rings: Annotated[Levels, About("Rings in the graph, by status.", ("status",))]
     alerts: Annotated[
