@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from graph.rows import EntityState, TouchTimes
 from graph.writer import Written
 from queries.findings import finding_of
 from queries.late import later_touches
+from queries.observer import Observer
 from queries.spec import Finding, Rule
 
 #: One query takes no more anchors than this, which bounds what it holds in memory.
@@ -25,10 +26,6 @@ MAX_ANCHORS = 2_000
 
 #: Rules that are run at the same time: they only read, and none waits for another.
 AT_ONCE = 4
-
-#: Told after each rule, by whatever thread ran it: its id, seconds, anchors and findings; a rule that failed has
-#: no findings (``None``).
-Observer = Callable[[str, float, int, int | None], None]
 
 #: Label → entity id → a touch to test again → how many ms before it the nearest late event was.
 _Later = dict[str, dict[str, dict[int, int]]]
@@ -65,10 +62,10 @@ class Touches:
 class Runner:
     """Evaluates a set of rules against one graph."""
 
-    def __init__(self, graph: Graph, rules: Sequence[Rule], observe: Observer | None = None) -> None:
+    def __init__(self, graph: Graph, rules: Sequence[Rule], observer: Observer | None = None) -> None:
         self._graph = graph
         self._rules = list(rules)
-        self._observe = observe or (lambda *_: None)
+        self._observer = observer or Observer()
 
     def use(self, rules: Sequence[Rule]) -> None:
         """Evaluate these rules from now on."""
@@ -77,7 +74,7 @@ class Runner:
     def run(self, touches: Touches) -> list[Finding]:
         """What the rules say at these touches, sorted by time, rule and identity.
 
-        A rule that fails is logged and observed, and the others go on.
+        A rule that fails is logged and observed, and the others go on. What a shadow rule finds is only observed.
 
         Raises:
             Unavailable: the graph is away; the same call may be made again.
@@ -86,8 +83,8 @@ class Runner:
         asked = [(rule, rows) for rule in self._rules if (rows := list(_anchors(rule, touches, later)))]
         findings: list[Finding] = []
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for found in pool.map(self._observed, asked):
-                findings += found
+            for (rule, _), found in zip(asked, pool.map(self._observed, asked), strict=True):
+                findings += [] if rule.is_shadow else found
         return sorted(findings, key=lambda finding: (finding.time, finding.rule, finding.identity))
 
     def _observed(self, asked: tuple[Rule, list[Row]]) -> list[Finding]:
@@ -102,7 +99,7 @@ class Runner:
         except ServiceError as error:
             log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
         seconds = time.perf_counter() - started
-        self._observe(rule.id, seconds, len(rows), None if found is None else len(found))
+        self._observer.ran(rule, seconds, len(rows), None if found is None else len(found))
         return found or []
 
     def evaluate(self, rule: Rule, touches: Touches) -> list[Finding]:

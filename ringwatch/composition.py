@@ -24,6 +24,7 @@ from queries.loader import RULES_FOLDER
 from queries.rule_set import RuleChoice, RuleSet
 from queries.runner import Runner
 from queries.spec import Rule
+from ringwatch.rule_metrics import RuleMetrics
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
 from streaming.addresses import is_kafka, parse_kafka
@@ -174,7 +175,7 @@ def opened_worker(
             clock = EventClock(settings.stream.lateness_s * 1000)
             clock.restore(RingStore(graph).ledger()["watermark"])
             rules = RuleSet(_choice(settings), lambda rule: check(rule, graph))
-            runner = Runner(graph, rules.rules, _observer(metrics))
+            runner = Runner(graph, rules.rules, RuleMetrics(metrics))
             reload = partial(_reload, rules, runner, metrics)
             front = detector = Detector(
                 codec,
@@ -301,16 +302,3 @@ def _dead_letters(settings: Settings, options: RunOptions) -> Iterator[DeadLette
         yield sink
     finally:
         sink.close()
-
-
-def _observer(metrics: Metrics) -> Callable[[str, float, int, int | None], None]:
-    def observe(rule: str, seconds: float, anchors: int, findings: int | None) -> None:
-        labels = {"rule": rule}
-        metrics.rule_seconds.record(seconds, labels)
-        metrics.rule_anchors.add(anchors, labels)
-        if findings is None:
-            metrics.rule_failures.add(1, labels)
-        else:
-            metrics.rule_findings.add(findings, labels)
-
-    return observe

@@ -72,6 +72,7 @@ class Metrics:
     rule_seconds: Annotated[Histogram, About("Time that one rule takes on one batch.", ("rule",))]
     rule_anchors: Annotated[Counter, About("Anchors that a rule was run on.", ("rule",))]
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
+    shadow_findings: Annotated[Counter, About("Findings of a rule in status test, which alert nobody.", ("rule",))]
     rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
 
     rule_refusals: Annotated[

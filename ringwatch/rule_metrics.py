@@ -1,0 +1,26 @@
+"""Counts what becomes of rules."""
+
+from __future__ import annotations
+
+from queries.observer import Observer
+from queries.spec import Rule
+from streaming.metrics import Metrics
+
+
+class RuleMetrics(Observer):
+    """Puts what a runner tells into metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:
+        """Count a rule's turn; the findings of one that is only tried are counted apart."""
+        labels, metrics = {"rule": rule.id}, self._metrics
+        metrics.rule_seconds.record(seconds, labels)
+        metrics.rule_anchors.add(anchors, labels)
+        if findings is None:
+            metrics.rule_failures.add(1, labels)
+        elif rule.is_shadow:
+            metrics.shadow_findings.add(findings, labels)
+        else:
+            metrics.rule_findings.add(findings, labels)
