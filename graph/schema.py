@@ -17,7 +17,10 @@ VERSION = 1
 ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchant", "Phone")
 
 #: Everything with a unique ``id``.
-LABELS = (*ENTITY_LABELS, "Transaction", "Hour", "Ring", "Evidence", "Checkpoint", "Outbox", "Ledger")
+LABELS = (
+    *ENTITY_LABELS,
+    *("Transaction", "Hour", "Ring", "Evidence", "Checkpoint", "Deferred", "Outbox", "Ledger"),
+)
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
 NEVER = 2**62
@@ -60,6 +63,7 @@ INDEXES = (
     ("Transaction", "ip_hour"),
     ("Ring", "status"),
     ("Evidence", "ring"),
+    ("Deferred", "queue"),
     ("Outbox", "lane"),
 )
 

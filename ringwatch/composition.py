@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +18,9 @@ from graph.embedded import is_embedded, open_graph
 from graph.errors import ConfigurationError
 from graph.retention import expire
 from graph.writer import GraphWriter
-from queries.lint import check
-from queries.loader import RULES_FOLDER
-from queries.rule_set import RuleChoice, RuleSet
-from queries.runner import Runner
+from queries.rule_set import RuleSet
 from queries.spec import Rule
-from ringwatch.rule_metrics import RuleMetrics
+from ringwatch.rule_operation import operated_rules, rule_choice
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
 from streaming.addresses import is_kafka, parse_kafka
@@ -110,13 +106,7 @@ def rules_for(settings: Settings) -> list[Rule]:
     Raises:
         ConfigurationError: a file is no rule, or the settings name a rule or a parameter that does not exist.
     """
-    return RuleSet(_choice(settings)).rules
-
-
-def _choice(settings: Settings) -> RuleChoice:
-    chosen = settings.rules
-    own = () if chosen.folder is None else (chosen.folder,)
-    return RuleChoice((RULES_FOLDER, *own), chosen.disabled, chosen.parameters)
+    return RuleSet(rule_choice(settings)).rules
 
 
 @contextmanager
@@ -174,13 +164,11 @@ def opened_worker(
             letters = stack.enter_context(_dead_letters(settings, options))
             clock = EventClock(settings.stream.lateness_s * 1000)
             clock.restore(RingStore(graph).ledger()["watermark"])
-            rules = RuleSet(_choice(settings), lambda rule: check(rule, graph))
-            runner = Runner(graph, rules.rules, RuleMetrics(metrics))
-            reload = partial(_reload, rules, runner, metrics)
+            operation, reload = operated_rules(graph, settings, checkpoints, metrics)
             front = detector = Detector(
                 codec,
                 GraphWriter(graph, settings.writer()),
-                runner,
+                operation,
                 checkpoints,
                 letters,
                 DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
@@ -249,15 +237,6 @@ class _Housekeeping:
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:
             self._swept = watermark
-
-
-def _reload(rules: RuleSet, runner: Runner, metrics: Metrics) -> None:
-    """Let changed rule files take effect at the next batch."""
-    news = rules.refresh()
-    for path in news.refused:
-        metrics.rule_refusals.add(1, {"rule": path.stem})
-    if news.taken or news.removed:
-        runner.use(rules.rules)
 
 
 def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -> Source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from queries.observer import Observer
 from queries.spec import Rule
 from streaming.metrics import Metrics
@@ -24,3 +26,20 @@ class RuleMetrics(Observer):
             metrics.shadow_findings.add(findings, labels)
         else:
             metrics.rule_findings.add(findings, labels)
+
+    def muted(self, rule: Rule, anchors: int) -> None:
+        """Count what a muted rule was not asked."""
+        self._metrics.muted_anchors.add(anchors, {"rule": rule.id})
+
+    def put_off(self, rule: Rule, anchors: int) -> None:
+        """Count anchors put off."""
+        self._metrics.deferred_anchors.add(anchors, {"rule": rule.id})
+
+    def caught_up(self, rule: Rule, anchors: int) -> None:
+        """Count anchors worked off."""
+        self._metrics.caught_up_anchors.add(anchors, {"rule": rule.id})
+
+    def standing(self, muted: Mapping[str, int], waiting: Mapping[str, int]) -> None:
+        """Report who is muted and what waits."""
+        self._metrics.muted_rules.replace(dict.fromkeys(muted, 1))
+        self._metrics.waiting_anchors.replace(waiting)
