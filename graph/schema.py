@@ -20,7 +20,7 @@ ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchan
 LABELS = (
     *ENTITY_LABELS,
     *("Transaction", "Label", "Hour", "Tally"),
-    *("Ring", "Evidence", "Checkpoint", "Outbox", "Ledger"),
+    *("Ring", "Evidence", "Checkpoint", "Deferred", "Outbox", "Ledger"),
 )
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
@@ -76,6 +76,7 @@ INDEXES = (
     ("Ring", "status"),
     ("Ring", "verdict"),
     ("Evidence", "ring"),
+    ("Deferred", "queue"),
     ("Outbox", "lane"),
 )
 

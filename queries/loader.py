@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -47,23 +46,10 @@ def load_rule(path: Path) -> Rule:
     return Rule(header, body.strip().removesuffix(";"), defaults)
 
 
-def load_rules(
-    folder: Path | None = None, overrides: Mapping[str, Mapping[str, int | float]] | None = None
-) -> list[Rule]:
+def load_rules(folder: Path = RULES_FOLDER) -> list[Rule]:
     """Read every rule of a folder (Ringwatch's own by default), in order of id.
 
-    ``overrides`` sets parameters: rule id → parameter → value.
-
     Raises:
-        RuleError: a file is not a rule, or an override names what does not exist or lies out of bounds.
+        RuleError: a file is not a rule.
     """
-    folder = folder or RULES_FOLDER
-    rules = {rule.id: rule for rule in map(load_rule, sorted(folder.glob("*.cypher")))}
-    for rule_id, values in (overrides or {}).items():
-        if rule_id not in rules:
-            raise RuleError(f"{folder}: no rule {rule_id!r} to set parameters of; there are {sorted(rules)}")
-        try:
-            rules[rule_id] = rules[rule_id].with_parameters(values)
-        except ValueError as error:
-            raise RuleError(f"settings: {error}") from error
-    return list(rules.values())
+    return [load_rule(path) for path in sorted(folder.glob("*.cypher"))]

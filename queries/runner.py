@@ -6,29 +6,31 @@ Windows end at the touch, (t - w, t]: what a rule says at a touch does not depen
 from __future__ import annotations
 
 import logging
+import math
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from graph.driver import Graph, Row
 from graph.errors import ServiceError, Unavailable
+from graph.events import Entity
 from graph.rows import EntityState, TouchTimes
 from graph.writer import Written
 from queries.findings import finding_of
 from queries.late import later_touches
+from queries.observer import Observer
 from queries.spec import Finding, Rule
 
 #: One query takes no more anchors than this, which bounds what it holds in memory.
 MAX_ANCHORS = 2_000
 
+#: So many anchors are asked about at once where nothing is known of how long they take.
+PORTION = 200
+
 #: Rules that are run at the same time: they only read, and none waits for another.
 AT_ONCE = 4
-
-#: Told after each rule, by whatever thread ran it: its id, seconds, anchors and findings; a rule that failed has
-#: no findings (``None``).
-Observer = Callable[[str, float, int, int | None], None]
 
 #: Label → entity id → a touch to test again → how many ms before it the nearest late event was.
 _Later = dict[str, dict[str, dict[int, int]]]
@@ -66,44 +68,64 @@ class Touches:
         return touches
 
 
-class Runner:
-    """Evaluates a set of rules against one graph."""
+@dataclass(frozen=True)
+class Ask:
+    """What a rule is asked: about which rows, the most urgent first, and how many anchors were touched in all.
 
-    def __init__(self, graph: Graph, rules: Sequence[Rule], observe: Observer | None = None) -> None:
+    An anchor that its gate kept out was touched, and has no row.
+    """
+
+    rule: Rule
+    rows: list[Row]
+    touched: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a rule said, which rows it was not asked about for want of time, and whether it failed."""
+
+    rule: Rule
+    findings: list[Finding]
+    left: list[Row]
+    failed: bool
+
+
+class Runner:
+    """Evaluates a set of rules against one graph.
+
+    ``order`` says how urgent an anchor is (larger is more urgent); ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        rules: Sequence[Rule],
+        observer: Observer | None = None,
+        *,
+        order: Callable[[Entity], float] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._graph = graph
-        self._rules = list(rules)
-        self._observe = observe or (lambda *_: None)
+        self.rules = list(rules)
+        self._observer = observer or Observer()
+        self._order = order
+        self.clock = clock
+        self._pace_s: dict[str, float] = {}  # by rule, per anchor
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Evaluate these rules from now on."""
+        self.rules = list(rules)
 
     def run(self, touches: Touches) -> list[Finding]:
-        """What the rules say at these touches, sorted by time, rule and identity.
+        """What the rules say at these touches, in no time limit, sorted by time, rule and identity.
 
-        A rule that fails is logged and observed, and the others go on.
+        A rule that fails is logged and observed, and the others go on. What a shadow rule finds is only observed.
 
         Raises:
             Unavailable: the graph is away; the same call may be made again.
         """
-        later = self._later(self._rules, touches)
-        asked = [(rule, rows) for rule in self._rules if (rows := list(_anchors(rule, touches, later)))]
-        findings: list[Finding] = []
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for found in pool.map(self._observed, asked):
-                findings += found
-        return sorted(findings, key=lambda finding: (finding.time, finding.rule, finding.identity))
-
-    def _observed(self, asked: tuple[Rule, list[Row]]) -> list[Finding]:
-        """What a rule says at its anchors; nothing if it failed."""
-        rule, rows = asked
-        started = time.perf_counter()
-        found: list[Finding] | None = None
-        try:
-            found = self._read(rule, rows)
-        except Unavailable:
-            raise
-        except ServiceError as error:
-            log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
-        seconds = time.perf_counter() - started
-        self._observe(rule.id, seconds, len(rows), None if found is None else len(found))
-        return found or []
+            return announced(pool.map(self.answer, self.asks(self.rules, touches)))
 
     def evaluate(self, rule: Rule, touches: Touches) -> list[Finding]:
         """What one rule says at these touches, in order of time and identity.
@@ -111,15 +133,73 @@ class Runner:
         Raises:
             ServiceError: the rule failed.
         """
-        found = self._read(rule, list(_anchors(rule, touches, self._later([rule], touches))))
-        return sorted(found, key=lambda finding: (finding.time, finding.identity))
+        findings = [
+            finding
+            for ask in self.asks([rule], touches)
+            for start in range(0, len(ask.rows), MAX_ANCHORS)
+            for finding in self._read(rule, ask.rows[start : start + MAX_ANCHORS])
+        ]
+        return sorted(findings, key=lambda finding: (finding.time, finding.identity))
+
+    def asks(self, rules: Sequence[Rule], touches: Touches) -> list[Ask]:
+        """What to ask each rule that a batch concerns.
+
+        Raises:
+            Unavailable: the graph is away.
+        """
+        later = self._later(rules, touches)
+        asks = [
+            Ask(rule, self._sorted(_anchors(rule, touches, later)), _touched(rule, touches, later))
+            for rule in rules
+        ]
+        return [ask for ask in asks if ask.touched]
+
+    def answer(self, ask: Ask, budget_s: float = math.inf) -> Answer:
+        """Ask a rule in portions until its time is spent; the first portion is always asked.
+
+        Raises:
+            Unavailable: the graph is away; the same call may be made again.
+        """
+        rule, rows, started = ask.rule, ask.rows, self.clock()
+        findings: list[Finding] = []
+        asked, failed = 0, False
+        try:
+            while asked < len(rows) and (not asked or self.clock() - started < budget_s):
+                portion = rows[asked : asked + self._fitting(rule, budget_s - (self.clock() - started))]
+                findings += self._timed(rule, portion)
+                asked += len(portion)
+        except Unavailable:
+            raise
+        except ServiceError as error:
+            log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
+            failed = True
+        if rows:
+            found = None if failed else len(findings)
+            self._observer.ran(rule, self.clock() - started, len(rows) if failed else asked, found)
+        return Answer(rule, findings, [] if failed else rows[asked:], failed)
+
+    def _timed(self, rule: Rule, rows: Sequence[Row]) -> list[Finding]:
+        started = self.clock()
+        findings = self._read(rule, rows)
+        self._pace_s[rule.id] = (self.clock() - started) / len(rows)
+        return findings
+
+    def _fitting(self, rule: Rule, left_s: float) -> int:
+        """How many anchors can be asked about in the time left, by how long the last ones took."""
+        if left_s == math.inf:
+            return MAX_ANCHORS
+        pace_s = self._pace_s.get(rule.id)
+        fitting = int(left_s / pace_s) if pace_s else PORTION
+        return min(max(fitting, PORTION), MAX_ANCHORS)
+
+    def _sorted(self, rows: Iterable[Row]) -> list[Row]:
+        if self._order is None:
+            return list(rows)
+        order = self._order
+        return sorted(rows, key=lambda row: -order(Entity(row["label"], row["id"])))
 
     def _read(self, rule: Rule, rows: Sequence[Row]) -> list[Finding]:
-        return [
-            finding_of(rule, row)
-            for start in range(0, len(rows), MAX_ANCHORS)
-            for row in self._graph.read(rule.body, anchors=rows[start : start + MAX_ANCHORS], **rule.parameters)
-        ]
+        return [finding_of(rule, row) for row in self._graph.read(rule.body, anchors=rows, **rule.parameters)]
 
     def _later(self, rules: Sequence[Rule], touches: Touches) -> _Later:
         """The touches after late events that any of the rules has to test again."""
@@ -131,6 +211,18 @@ class Runner:
             label: later_touches(self._graph, label, touches.late, window_ms)
             for label, window_ms in windows.items()
         }
+
+
+def announced(answers: Iterable[Answer]) -> list[Finding]:
+    """What reaches rings, sorted by time, rule and identity: nothing of a shadow rule."""
+    findings = [finding for answer in answers if not answer.rule.is_shadow for finding in answer.findings]
+    return sorted(findings, key=lambda finding: (finding.time, finding.rule, finding.identity))
+
+
+def _touched(rule: Rule, touches: Touches, later: _Later) -> int:
+    return sum(
+        len(touches.times.get(label, {}).keys() | later.get(label, {}).keys()) for label in rule.header.anchor
+    )
 
 
 def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:

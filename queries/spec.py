@@ -116,6 +116,11 @@ class Rule(msgspec.Struct, frozen=True):
         return self.header.id
 
     @property
+    def is_shadow(self) -> bool:
+        """Whether it is only tried: it runs and is counted, and never alerts."""
+        return self.header.status == "test"
+
+    @property
     def window_ms(self) -> int:
         """How far before its touch a window begins, in milliseconds."""
         return int(self.parameters["window_ms"])

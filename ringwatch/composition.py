@@ -18,9 +18,9 @@ from graph.embedded import is_embedded, open_graph
 from graph.errors import ConfigurationError
 from graph.retention import expire
 from graph.writer import GraphWriter
-from queries.loader import load_rules
-from queries.runner import Runner
+from queries.rule_set import RuleSet
 from queries.spec import Rule
+from ringwatch.rule_operation import operated_rules, rule_choice
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
 from streaming.addresses import is_kafka, parse_kafka
@@ -107,21 +107,9 @@ def rules_for(settings: Settings) -> list[Rule]:
     """The rules that run: the shipped ones and those of the user's folder, without those switched off.
 
     Raises:
-        ConfigurationError: the settings name a rule or a parameter that does not exist.
+        ConfigurationError: a file is no rule, or the settings name a rule or a parameter that does not exist.
     """
-    chosen = settings.rules
-    rules = {rule.id: rule for rule in load_rules()}
-    if chosen.folder is not None:
-        rules |= {rule.id: rule for rule in load_rules(chosen.folder)}
-    if unknown := (chosen.parameters.keys() | chosen.disabled) - rules.keys():
-        raise ConfigurationError(f"the settings name rules that do not exist: {', '.join(sorted(unknown))}")
-    try:
-        rules |= {rule_id: rules[rule_id].with_parameters(v) for rule_id, v in chosen.parameters.items()}
-    except ValueError as error:
-        raise ConfigurationError(f"settings: {error}") from error
-    return [
-        rule for rule in rules.values() if rule.id not in chosen.disabled and rule.header.status != "deprecated"
-    ]
+    return RuleSet(rule_choice(settings)).rules
 
 
 @contextmanager
@@ -171,6 +159,7 @@ def opened_worker(
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
         counts = Counts()
+        reload: Callable[[], None] | None = None
         front: Front
         forwarder: Forwarder
         if options.stage == "assemble":
@@ -179,10 +168,11 @@ def opened_worker(
             letters = stack.enter_context(_dead_letters(settings, options))
             clock = EventClock(settings.stream.lateness_s * 1000)
             clock.restore(RingStore(graph).ledger()["watermark"])
+            operation, reload = operated_rules(graph, settings, checkpoints, metrics)
             front = detector = Detector(
                 codec,
                 GraphWriter(graph, settings.writer()),
-                Runner(graph, rules_for(settings), _observer(metrics)),
+                operation,
                 checkpoints,
                 letters,
                 DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
@@ -221,22 +211,27 @@ def opened_worker(
             batch_ms=settings.stream.batch_ms,
             heart=telemetry.health,
             metrics=metrics,
-            chores=_Housekeeping(graph, settings, metrics),
+            chores=_Housekeeping(graph, settings, metrics, reload),
         )
         yield Worker(pipeline, graph, codec, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
 
 
 class _Housekeeping:
-    """Small chores between batches: retention by event time, and how many rings there are."""
+    """Small chores between batches: changed rules, retention by event time, and how many rings there are."""
 
-    def __init__(self, graph: Graph, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, graph: Graph, settings: Settings, metrics: Metrics, reload: Callable[[], None] | None
+    ) -> None:
         self._graph = graph
         self._settings = settings
         self._metrics = metrics
+        self._reload = reload
         self._swept = 0
         self._count_at = 0.0
 
     def __call__(self, watermark: int | None) -> None:
+        if self._reload is not None:
+            self._reload()
         if time.monotonic() >= self._count_at:
             self._metrics.rings.replace(RingStore(self._graph).count())
             self._count_at = time.monotonic() + _COUNT_RINGS_EVERY_S
@@ -312,16 +307,3 @@ def _dead_letters(settings: Settings, options: RunOptions) -> Iterator[DeadLette
         yield sink
     finally:
         sink.close()
-
-
-def _observer(metrics: Metrics) -> Callable[[str, float, int, int | None], None]:
-    def observe(rule: str, seconds: float, anchors: int, findings: int | None) -> None:
-        labels = {"rule": rule}
-        metrics.rule_seconds.record(seconds, labels)
-        metrics.rule_anchors.add(anchors, labels)
-        if findings is None:
-            metrics.rule_failures.add(1, labels)
-        else:
-            metrics.rule_findings.add(findings, labels)
-
-    return observe

@@ -87,11 +87,27 @@ def _number(value: Any) -> int | float:
 
 
 class RulesSection(Section):
-    """Rules beside the shipped ones, rules switched off, and parameters set by rule id and name."""
+    """Rules beside the shipped ones, rules switched off, and parameters set by rule id and name.
+
+    A rule may take ``budget_factor`` times the budget of its header before its anchors are put off.
+    """
 
     folder: Path | None = None
     disabled: frozenset[str] = frozenset()
     parameters: dict[str, dict[str, Annotated[int | float, BeforeValidator(_number)]]] = {}
+    budget_factor: Annotated[float, Field(gt=0)] = 20.0
+
+
+class BreakerSection(Section):
+    """A rule that suddenly fires on a large share of its anchors is muted for ``mute_minutes`` of event time.
+
+    That is on more than ``anchors``, on more than ``share`` of those touched, and ``times_norm`` its usual share.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    anchors: Positive = 100
+    times_norm: Annotated[float, Field(ge=1)] = 5.0
+    mute_minutes: Positive = 15
 
 
 class HubsSection(Section):
@@ -184,6 +200,7 @@ class Settings(BaseSettings):
     graph: GraphSection = GraphSection()
     stream: StreamSection = StreamSection()
     rules: RulesSection = RulesSection()
+    breaker: BreakerSection = BreakerSection()
     hubs: HubsSection = HubsSection()
     rings: RingsSection = RingsSection()
     kafka: KafkaSection = KafkaSection()

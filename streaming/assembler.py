@@ -67,6 +67,10 @@ class Assembler:
         """Let a detection change rings, once and for all, and publish what is due."""
         self._settle(detection, ends, lane=min(ends))
 
+    def follow_up(self, detection: Detection, partition: str) -> None:
+        """Let what belongs to no batch change rings, in a partition's lane."""
+        self._settle(detection, {}, lane=partition)
+
     def finish(self) -> None:
         """Announce what was folded: the stream has ended."""
         if self._numbers:
@@ -122,7 +126,7 @@ class Assembler:
         mark = BatchMark(self._checkpoints, "assembled", ends)
 
         def work(tx: Tx) -> int:
-            if ends and mark.reached(tx):
+            if mark.reached(tx):
                 return self._version + bool(updates)
             version = self._version
             if updates:
@@ -134,7 +138,7 @@ class Assembler:
             mark.advance(tx)
             return version
 
-        if updates or ends:
+        if updates or ends or detection is not None:
             self._version = self._graph.write(work)
             mark.committed()
         if letters:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +12,8 @@ from graph.driver import Tx
 from graph.errors import BadEvent
 from graph.events import Entity, Event, Label
 from graph.writer import GraphWriter, Written
-from queries.runner import Runner, Touches
+from queries.operation import Operation
+from queries.runner import Touches
 from queries.spec import Finding
 from streaming.codec import Codec
 from streaming.dead_letters import DeadLetter, DeadLetterLimit, DeadLetterSink
@@ -68,7 +69,7 @@ class Detector:
         self,
         codec: Codec,
         writer: GraphWriter,
-        runner: Runner,
+        rules: Operation,
         checkpoints: Checkpoints,
         dead_letters: DeadLetterSink,
         limit: DeadLetterLimit,
@@ -77,7 +78,7 @@ class Detector:
     ) -> None:
         self._codec = codec
         self._writer = writer
-        self._runner = runner
+        self._rules = rules
         self._checkpoints = checkpoints
         self._dead_letters = dead_letters
         self._limit = limit
@@ -115,13 +116,26 @@ class Detector:
             self._dead_letters.write(DeadLetter.of(record, reason))
         self._dead_letters.flush()
         wrote = time.perf_counter()
-        findings = self._runner.run(Touches.of(written))
+        watermark = self._clock.advance()
+        findings = self._rules.run(Touches.of(written), batch.ends, watermark)
         self._count(batch, written, bad, late)
         self._limit.observe(len(batch.records), [error.reason for _, error in bad])
         self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})
         self._metrics.batch_seconds.record(time.perf_counter() - wrote, {"phase": "rules"})
         hubs = [(hub, written.entities[hub.label][hub.id].hub_since) for hub in written.new_hubs]
-        return Detection(findings, hubs, self._clock.advance())
+        return Detection(findings, hubs, watermark)
+
+    def catch_up(self, partitions: Sequence[str]) -> tuple[str, Detection] | None:
+        """Work off some of the anchors that rules had put off.
+
+        Raises:
+            Unavailable: the graph is away for now.
+        """
+        caught_up = self._rules.catch_up(partitions)
+        if caught_up is None:
+            return None
+        partition, findings = caught_up
+        return partition, Detection(findings, [], self._clock.watermark)
 
     def _write(self, batch: Batch, events: list[Event]) -> Written:
         if self._written is not None and self._written[0] is batch:

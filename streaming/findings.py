@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import confluent_kafka as kafka
 import msgspec
@@ -49,6 +49,15 @@ class FindingsForwarder:
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
         """Send one message per finding (a message is bounded, a batch's findings are not), then set the mark."""
+        self._send(detection)
+        self._mark(ends)
+
+    def follow_up(self, detection: Detection, partition: str) -> None:  # noqa: ARG002 - nothing is by partition
+        """Send what belongs to no batch, then note that."""
+        self._send(detection)
+        self._mark({})
+
+    def _send(self, detection: Detection) -> None:
         failures: list[str] = []
 
         def delivered(error: kafka.KafkaError | None, _: kafka.Message) -> None:
@@ -63,6 +72,8 @@ class FindingsForwarder:
             self._producer.poll(0)
         if self._producer.flush(_CALL_TIMEOUT_S) or failures:
             raise Unavailable(f"findings cannot be sent now: {failures[0] if failures else 'no answer'}")
+
+    def _mark(self, ends: Mapping[str, int]) -> None:
         mark = BatchMark(self._checkpoints, "assembled", ends)
 
         def work(tx: Tx) -> None:
@@ -85,6 +96,9 @@ class FindingsReader:
     def __init__(self, graph: Graph, checkpoints: Checkpoints) -> None:
         self._graph = graph
         self._checkpoints = checkpoints
+
+    def catch_up(self, partitions: Sequence[str]) -> None:
+        """Nothing is put off in this stage."""
 
     def detect(self, batch: Batch) -> Detection:
         """Decode a batch and mark it as seen."""

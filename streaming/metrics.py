@@ -75,7 +75,24 @@ class Metrics:
     rule_seconds: Annotated[Histogram, About("Time that one rule takes on one batch.", ("rule",))]
     rule_anchors: Annotated[Counter, About("Anchors that a rule was run on.", ("rule",))]
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
+    shadow_findings: Annotated[Counter, About("Findings of a rule in status test, which alert nobody.", ("rule",))]
     rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
+
+    rule_refusals: Annotated[
+        Counter, About("Changed rule files that were refused; what ran before went on.", ("rule",))
+    ]
+
+    muted_rules: Annotated[
+        Levels, About("1 while a rule is muted because it fired on too many of its anchors.", ("rule",))
+    ]
+    muted_anchors: Annotated[
+        Counter, About("Anchors that a muted rule was not run on, or whose findings were withheld.", ("rule",))
+    ]
+    deferred_anchors: Annotated[
+        Counter, About("Anchors put off because the rule's time budget was spent.", ("rule",))
+    ]
+    caught_up_anchors: Annotated[Counter, About("Anchors that were put off and worked off since.", ("rule",))]
+    waiting_anchors: Annotated[Levels, About("Anchors put off that wait in the graph.", ("rule",))]
 
     # What goes out.
     rings: Annotated[Levels, About("Rings in the graph, by status.", ("status",))]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from graph.checkpoints import Checkpoints
@@ -25,6 +26,9 @@ class Front(Protocol):
     def detect(self, batch: Batch) -> Detection:
         """Process a batch; after ``Unavailable`` the same batch is given again."""
 
+    def catch_up(self, partitions: Sequence[str]) -> tuple[str, Detection] | None:
+        """Do some of what was put off for one of the partitions: which one, and what came of it."""
+
 
 class Forwarder(Protocol):
     """What becomes of a detection: rings are assembled, or it is sent to the stage that does that."""
@@ -34,6 +38,9 @@ class Forwarder(Protocol):
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
         """Deal with a detection for good; after ``Unavailable`` the same one is given again."""
+
+    def follow_up(self, detection: Detection, partition: str) -> None:
+        """Deal for good with a detection that belongs to no batch; after ``Unavailable`` it is given again."""
 
     def finish(self) -> None:
         """The stream has ended: let go of what was held back."""
@@ -102,7 +109,9 @@ class Pipeline:
         while not self._stop.is_set():
             batch = self._next()
             if batch is not None:
-                self._process(batch)
+                self._guarded(partial(self._process, batch), sorted(batch.ends))
+            elif self._guarded(self._catch_up, self._source.assigned()):
+                pass  # there may be more of it
             elif self._source.exhausted():
                 self._steadily(self._forwarder.finish)
                 break
@@ -138,19 +147,33 @@ class Pipeline:
         records = self._source.read(self._batch_size, self._batch_s)
         return Batch(records, {r.partition: r.offset + 1 for r in records}) if records else None
 
-    def _process(self, batch: Batch) -> None:
-        try:
-            detection = self._steadily(lambda: self._front.detect(batch))
-            self._steadily(lambda: self._forwarder.forward(detection, batch.ends))
-        except Fenced as error:
-            log.warning("batch_given_up", extra={"partitions": sorted(batch.ends), "why": str(error)})
-            self._source.rejoin(error)
-            return
-        except _StoppedError:
-            return
+    def _process(self, batch: Batch) -> bool:
+        detection = self._steadily(lambda: self._front.detect(batch))
+        self._steadily(lambda: self._forwarder.forward(detection, batch.ends))
         self._source.commit(batch.ends)
         self._watermark = detection.watermark
         self._progress()
+        return True
+
+    def _catch_up(self) -> bool:
+        """Do some of what was put off; returns whether there was any."""
+        caught_up = self._steadily(lambda: self._front.catch_up(self._source.assigned()))
+        if caught_up is None:
+            return False
+        partition, detection = caught_up
+        self._steadily(lambda: self._forwarder.follow_up(detection, partition))
+        return True
+
+    def _guarded(self, work: Callable[[], bool], partitions: list[str]) -> bool:
+        """Do some work, and give it up if its partitions are another worker's or the process is to end."""
+        try:
+            return work()
+        except Fenced as error:
+            log.warning("batch_given_up", extra={"partitions": partitions, "why": str(error)})
+            self._source.rejoin(error)
+        except _StoppedError:
+            pass
+        return False
 
     def _housekeep(self) -> None:
         try:

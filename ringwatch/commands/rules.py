@@ -34,7 +34,8 @@ def list_rules(config: ConfigFile = None) -> None:
     for rule in rules_for(load(config)):
         header = rule.header
         anchors = ", ".join(header.anchor)
-        table.add_row(header.id, str(header.version), header.status, header.severity, anchors, header.title)
+        status = "test (shadow: counted, never alerts)" if rule.is_shadow else header.status
+        table.add_row(header.id, str(header.version), status, header.severity, anchors, header.title)
     wide_console().print(table)
 
 

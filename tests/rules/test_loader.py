@@ -69,28 +69,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             load_rule(tmp_path / f"{name}.cypher")
 
 
-def test_overrides_set_parameters(tmp_path: Path) -> None:
-    write_rule(tmp_path)
-    (rule,) = load_rules(tmp_path, {"shared_device": {"min_cards": 5}})
-    assert rule.parameters["min_cards"] == 5
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        ({"shared_ip": {"min_cards": 5}}, "no rule 'shared_ip'"),
-        ({"shared_device": {"cards": 5}}, "no parameter 'cards'"),
-        ({"shared_device": {"min_cards": 11}}, "outside 1 … 10"),
-    ],
-)
-def test_an_override_of_what_does_not_exist_is_refused(
-    tmp_path: Path, overrides: dict[str, dict[str, int]], said: str
-) -> None:
-    write_rule(tmp_path)
-    with pytest.raises(RuleError, match=said):
-        load_rules(tmp_path, overrides)
-
-
 def test_the_rules_that_come_along_are_the_folder_s() -> None:
     rules = load_rules()
     assert [rule.id for rule in rules] == sorted(rule.id for rule in rules)

@@ -17,6 +17,7 @@ from graph.writer import GraphWriter
 from queries import runner as module
 from queries.late import later_touches
 from queries.loader import load_rule
+from queries.observer import Observer
 from queries.runner import Runner, Touches, runs
 from queries.spec import Rule
 from tests.rules.rule_files import BODY, write_rule
@@ -42,6 +43,16 @@ class Recording:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer or []
+
+
+class Told(Observer):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.turns: list[tuple[str, int, int | None]] = []
+
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:  # noqa: ARG002 - differs from turn to turn
+        self.turns.append((rule.id, anchors, findings))
 
 
 def run(rule: Rule, touches: Touches, answer: list[Row] | Exception | None = None) -> Recording:
@@ -85,13 +96,22 @@ def test_a_query_takes_a_bounded_number_of_anchors(rule: Rule, monkeypatch: pyte
 
 def test_a_rule_that_fails_does_not_stop_the_others(tmp_path: Path, rule: Rule, graph: Graph) -> None:
     broken = msgspec.structs.replace(rule, body=BODY.replace("UNWIND $anchors", "UNROLL $anchors"))
-    told: list[tuple[str, int, int | None]] = []
+    told = Told()
     touches = Touches.of(GraphWriter(graph).write([transaction(f"t{n}", f"c{n}", device="d") for n in range(2)]))
-    runner = Runner(graph, [broken, rule], lambda name, _, anchors, found: told.append((name, anchors, found)))
+    runner = Runner(graph, [broken, rule], told)
     assert [finding.evidence for finding in runner.run(touches)] == [("t0", "t1")]
-    assert set(told) == {("shared_device", 1, None), ("shared_device", 1, 1)}
+    assert set(told.turns) == {("shared_device", 1, None), ("shared_device", 1, 1)}
     with pytest.raises(ServiceError):
         runner.evaluate(broken, touches)
+
+
+def test_a_shadow_rule_runs_and_is_counted_and_says_nothing(rule: Rule, graph: Graph) -> None:
+    shadow = msgspec.structs.replace(rule, header=msgspec.structs.replace(rule.header, status="test"))
+    told = Told()
+    touches = Touches.of(GraphWriter(graph).write([transaction(f"t{n}", f"c{n}", device="d") for n in range(2)]))
+    assert Runner(graph, [shadow], told).run(touches) == []
+    assert told.turns == [("shared_device", 1, 1)]
+    assert len(Runner(graph, [shadow]).evaluate(shadow, touches)) == 1  # whoever asks for it by name is told
 
 
 def test_a_graph_that_is_away_is_no_failure_of_a_rule(rule: Rule) -> None:
