@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.engines import ENGINES, fresh_engine
 from benchmarks.machine import Machine
 from ringwatch import logs
-from ringwatch.commands.rings import ring_record
+from ringwatch.commands.rings import write_rings
 from ringwatch.commands.run import run_worker
 from ringwatch.composition import RunOptions
 from ringwatch.evaluation.found import read_reported
@@ -27,7 +27,6 @@ from ringwatch.evaluation.page import write_page
 from ringwatch.evaluation.report import Report, evaluate, said, write_json
 from ringwatch.evaluation.truth import read_truth
 from ringwatch.simulation import Simulation, write
-from streaming.ring_store import RingStore
 
 _ALL_HONEST = "all honest traffic"
 
@@ -93,9 +92,8 @@ def detect(engine: str, transactions: int, seed: int, budget: int, folder: Path)
     options = RunOptions(str(truth / "transactions.jsonl"), str(alerts), str(folder / "dead-letters.jsonl"))
     with fresh_engine(engine) as endpoint:
         run_worker(endpoint.settings(), options)
-        with endpoint.connect() as graph, rings.open("wb") as file:
-            for ring in RingStore(graph).all():
-                file.write(msgspec.json.encode(ring_record(ring)) + b"\n")
+        with endpoint.connect() as graph:
+            write_rings(graph, rings)
     return evaluate(read_truth(truth), read_reported(rings, alerts), budget)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from graph.driver import Graph
 from graph.errors import BadEvent, ConfigurationError, RingwatchError
 from graph.events import Entity
 from graph.schema import ENTITY_LABELS
@@ -71,17 +72,8 @@ def export_rings(
     config: ConfigFile = None,
 ) -> None:
     """Write every ring but merged ones, expired ones too, with all members and evidence."""
-    settings = load(config, {"graph.address": graph})
-    count = 0
-    try:
-        with opened_graph(settings) as connection, out.open("wb") as file:
-            store = RingStore(connection)
-            calibration = store.calibration()
-            for ring in store.all():
-                file.write(msgspec.json.encode(ring_record(ring, calibration)) + b"\n")
-                count += 1
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
+    with opened_graph(load(config, {"graph.address": graph})) as connection:
+        count = write_rings(connection, out)
     typer.echo(f"{count} rings written to {out}")
 
 
@@ -139,6 +131,24 @@ def parse_member(text: str, settings: Settings) -> Entity:
         return Entity(label, Codec(tokenizer_for(settings)).identify(label, value))
     except BadEvent as error:
         raise ConfigurationError(f"--member: that is no {kind.lower()}: {error}") from error
+
+
+def write_rings(graph: Graph, out: Path) -> int:
+    """Write a graph's rings, one JSON object per line; returns how many.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    store = RingStore(graph)
+    calibration = store.calibration()
+    count = 0
+    try:
+        with out.open("wb") as file:
+            for count, ring in enumerate(store.all(), start=1):
+                file.write(msgspec.json.encode(ring_record(ring, calibration)) + b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
+    return count
 
 
 def ring_record(ring: Ring, calibration: Calibration) -> dict[str, Any]:
