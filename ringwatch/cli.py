@@ -8,6 +8,7 @@ import typer
 
 from graph.errors import ConfigurationError, RingwatchError
 from ringwatch.commands import dead_letters, rings, rules
+from ringwatch.commands.backtest import backtest
 from ringwatch.commands.demo import demo
 from ringwatch.commands.doctor import doctor
 from ringwatch.commands.evaluate import evaluate
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(backtest)
 app.command()(produce)
 app.command()(simulate)
 app.command()(evaluate)

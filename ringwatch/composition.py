@@ -20,6 +20,7 @@ from graph.retention import expire
 from graph.writer import GraphWriter
 from queries.rule_set import RuleSet
 from queries.spec import Rule
+from ringwatch.inputs import opened_sources
 from ringwatch.rule_operation import operated_rules, rule_choice
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
@@ -30,17 +31,13 @@ from streaming.dead_letters import DeadLetterLimit, DeadLetterSink, open_sink
 from streaming.detector import Counts, Detector
 from streaming.event_time import EventClock
 from streaming.findings import FindingsForwarder, FindingsReader, findings_topic
-from streaming.labels import COLUMNS, LabelCodec
 from streaming.metrics import Metrics
 from streaming.pipeline import Forwarder, Front, Pipeline
 from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, StdoutPublisher
 from streaming.records import Source
 from streaming.ring_settings import RingSettings
 from streaming.ring_store import Letter, RingStore
-from streaming.sources.files import FileSource
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
-from streaming.sources.labelled import LabelledSource, TimedLabelsSource
-from streaming.sources.sorting import SortedSource
 from streaming.tokens import CardTokenizer, load_card_key
 
 Stage = Literal["all", "detect", "assemble"]
@@ -152,9 +149,7 @@ def opened_worker(
         group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
         owner = uuid.uuid4().hex
         codec = Codec(tokenizer_for(settings), options.mapping, options.time_format)
-        transactions = source or _source(settings, options, group, codec)
-        stack.callback(transactions.close)
-        source = _with_labels(settings, options, group, codec, transactions, stack)
+        transactions, source = opened_sources(settings, options, group, codec, stack, source)
         graph = stack.enter_context(opened_graph(settings, _WORKER_PATIENCE_S))
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
@@ -244,42 +239,6 @@ class _Housekeeping:
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:
             self._swept = watermark
-
-
-def _source(settings: Settings, options: RunOptions, group: str, codec: Codec) -> Source:
-    if not is_kafka(options.source):
-        if options.stage == "assemble":
-            raise ConfigurationError("--stage assemble needs a Kafka source")
-        columns = set(options.mapping.values())
-        return (
-            SortedSource(options.source, codec, columns) if options.sort else FileSource(options.source, columns)
-        )
-    if options.sort:
-        raise ConfigurationError("--sort orders files; a topic is read as it comes")
-    address, client = parse_kafka(options.source), settings.kafka.properties()
-    if options.stage == "assemble":
-        address = findings_topic(address)
-        ensure_topic(address, client, 1)
-    return KafkaSource(address, client, group, until_end=options.until_end)
-
-
-def _with_labels(
-    settings: Settings, options: RunOptions, group: str, codec: Codec, transactions: Source, stack: ExitStack
-) -> Source:
-    """The transactions, with the labels that the options name beside them; they end when the transactions do."""
-    if options.labels is None:
-        return transactions
-    decoder = LabelCodec(codec)
-    labels: Source
-    if is_kafka(options.labels):
-        address, ends = parse_kafka(options.labels), options.until_end or not is_kafka(options.source)
-        labels = KafkaSource(address, settings.kafka.properties(), f"{group}.labels", until_end=ends)
-        merged = LabelledSource(transactions, labels, decoder)
-    else:
-        labels = SortedSource(options.labels, decoder, COLUMNS)
-        merged = TimedLabelsSource(transactions, labels, decoder, codec)
-    stack.callback(labels.close)
-    return merged
 
 
 def _publisher(

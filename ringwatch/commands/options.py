@@ -23,6 +23,10 @@ Mappings = Annotated[
     typer.Option("--map", metavar="OURS=THEIRS …", help="Rename a field; may be given several times."),
 ]
 MoreMappings = Annotated[list[str] | None, typer.Argument(metavar="[OURS=THEIRS]…", help="More for --map.")]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", help="Verdicts: a file or glob, or kafka://… (each counts from its time on)."),
+]
 TimeFormat = Annotated[
     str | None,
     typer.Option(help="strptime format of times that are neither RFC 3339 nor epoch; no offset means UTC."),

@@ -144,8 +144,9 @@ def write_rings(graph: Graph, out: Path) -> int:
     count = 0
     try:
         with out.open("wb") as file:
-            for count, ring in enumerate(store.all(), start=1):
+            for ring in store.all():
                 file.write(msgspec.json.encode(ring_record(ring, calibration)) + b"\n")
+                count += 1
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
     return count

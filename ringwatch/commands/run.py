@@ -13,7 +13,7 @@ import typer
 
 from graph.errors import ConfigurationError
 from ringwatch import logs
-from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
+from ringwatch.commands.options import ConfigFile, GraphAddress, Labels, Mappings, MoreMappings, TimeFormat
 from ringwatch.commands.progress import shown_progress
 from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, Stage, Worker, beside_the_graph, opened_worker
@@ -38,9 +38,7 @@ def run(
     mappings: Mappings = None,
     time_format: TimeFormat = None,
     sort: Annotated[bool, typer.Option("--sort", help="Order a file by event time first.")] = False,
-    labels: Annotated[
-        str | None, typer.Option(help="Verdicts: a file or glob, or kafka://… (each counts from its time on).")
-    ] = None,
+    labels: Labels = None,
     stage: Annotated[str, typer.Option(help="all | detect | assemble")] = "all",
     group: Annotated[str | None, typer.Option(help="The consumer group, and the name of the checkpoints.")] = None,
     until_end: Annotated[

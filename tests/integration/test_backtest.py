@@ -1,0 +1,67 @@
+"""``backtest``, as users type it: a rule against a simulated stream whose rings are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from graph.driver import Graph
+from queries.loader import RULES_FOLDER
+from ringwatch.simulation import Simulation, write
+from tests.worker import Ringwatch, read_lines
+
+RULE = RULES_FOLDER / "device_farm.cypher"
+
+
+@pytest.fixture
+def folder(ringwatch: Ringwatch) -> Path:
+    """Where the command line runs, with a simulated stream."""
+    write(Simulation(1_000, 7, fraud_rate=0.1), ringwatch.folder)
+    return ringwatch.folder
+
+
+def test_a_backtest_says_what_a_rule_would_have_found(ringwatch: Ringwatch, folder: Path, graph: Graph) -> None:
+    uri = (folder / "ringwatch.toml").read_text().split('"')[1]
+    stream = ("--source", "transactions.jsonl", "--labels", "labels.jsonl")
+    said = ringwatch("backtest", "--rule", str(RULE), *stream, "--graph", uri, "--report", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    labels = {label["transaction_id"]: label["verdict"] for label in read_lines(folder / "labels.jsonl")}
+    assert (report["rule"], report["accepted"], report["labels"]) == ("device_farm", 1_000, len(labels))
+    total, days = report["total"], report["days"]
+    assert total["findings"] == sum(day["findings"] for day in days) > 0
+    assert total["transactions"] == total["fraud"] + total["legitimate"] + total["unknown"]
+    assert total["precision"] == round(total["fraud"] / (total["fraud"] + total["legitimate"]), 4) > 0
+    assert all(day["day"] in said for day in days)
+    assert graph.read("MATCH (r:Ring) RETURN count(r) AS n") == [{"n": 0}]
+    assert not (folder / "alerts.jsonl").exists()
+
+    again = ringwatch("backtest", "--rule", str(RULE), *stream, "--graph", uri, code=2)
+    assert "name an empty graph" in again
+
+
+@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+def test_a_rule_of_any_status_is_tried_on_a_graph_of_its_own(ringwatch: Ringwatch, folder: Path) -> None:
+    text = RULE.read_text().replace('status = "stable"', 'status = "deprecated"')
+    (folder / "device_farm.cypher").write_text(text)
+    with (folder / "ringwatch.toml").open("a") as file:
+        file.write("[rules.parameters.device_farm]\nmin_cards = 50\n")
+    shutil.copy(folder / "transactions.jsonl", folder / "some.jsonl")
+    with (folder / "some.jsonl").open("a") as file:
+        file.write('{"transaction_id": "bad"}\n')
+    run = ("backtest", "--rule", "device_farm.cypher", "--source", "some.jsonl", "--report", "report.json")
+    ringwatch(*run)
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["status"], report["parameters"]["min_cards"]) == ("deprecated", 50)
+    assert (report["days"], report["total"]["findings"], report["total"]["precision"]) == ([], 0, None)
+    assert report["dead_lettered"] == {"missing_field": 1}
+    assert not (folder / ".ringwatch").exists()
+
+
+@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+def test_a_rule_that_fails_is_told(ringwatch: Ringwatch, folder: Path) -> None:
+    (folder / "device_farm.cypher").write_text(RULE.read_text().replace("UNWIND $anchors", "UNROLL $anchors"))
+    said = ringwatch("backtest", "--rule", "device_farm.cypher", "--source", "transactions.jsonl", code=1)
+    assert "device_farm failed on" in said
