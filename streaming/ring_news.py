@@ -37,6 +37,8 @@ def decide(update: Update, settings: RingSettings, now: int) -> None:
 
 def due_at(ring: Ring, settings: RingSettings) -> int | None:
     """The event time from which what is folded is worth an alert of its own, if it ever is."""
+    if ring.verdict == "dismissed":
+        return None
     said = ring.announced.time
     moments = [said + settings.growth_pause_ms] if _doubled(ring) else []
     moments += [said + settings.quiet_ms] if ring.pending else []

@@ -96,6 +96,17 @@ def test_a_dismissed_ring_grows_silently_and_counts_what_it_swallows() -> None:
     assert Entity("Card", "y") in ring.members
 
 
+def test_what_a_dismissal_swallows_is_not_looked_at_again() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a"]), finding("d1", ["b"], rule="other"))
+    ring = judged(only(book), "dismissed")
+    ring.announced.members = 1  # as if it had doubled since the last alert
+    book = RingBook(SETTINGS, [ring])
+    taken(book, finding("d1", list("abc"), rule="third", time=DAY + HOUR))
+    book.expire(DAY + 5 * HOUR)
+    assert book.updates() == []
+
+
 def test_it_breaks_when_half_the_strong_members_are_new() -> None:
     book = dismissed()
     (quiet,) = taken(book, finding("d1", list("abcxyz"), time=DAY + HOUR))
