@@ -14,9 +14,12 @@ from ringwatch.simulation import Simulation, write
 def simulate(
     transactions: Annotated[int, typer.Option(min=1, help="How many payments.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same stream.")],
-    out: Annotated[Path, typer.Option(help="The folder for transactions.jsonl, labels.jsonl and rings.jsonl.")],
+    out: Annotated[Path, typer.Option(help="The folder for transactions, labels, rings and honest look-alikes.")],
+    fraud_rate: Annotated[
+        float, typer.Option(min=0.0, max=0.2, help="The share of fraud; small streams have more.")
+    ] = 0.003,
 ) -> None:
-    """Write a simulated stream: honest traffic, and rings of known members."""
+    """Write a simulated stream: honest traffic, honest look-alikes, and rings of known members."""
     done = 0
 
     def progress(written: int) -> None:
@@ -24,5 +27,5 @@ def simulate(
         done = written
 
     with shown_progress(lambda: f"{done:,} of {transactions:,} transactions", lambda: done, transactions):
-        write(Simulation(transactions, seed), out, progress)
+        write(Simulation(transactions, seed, fraud_rate=fraud_rate), out, progress)
     typer.echo(f"{transactions:,} transactions written to {out}")

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 
 from ringwatch.simulation.chance import lognormal
+from ringwatch.simulation.merchants import Merchant
 from ringwatch.simulation.places import City, Country
-from ringwatch.simulation.population import Merchant
 from ringwatch.simulation.records import Payment
 from ringwatch.simulation.rhythm import DAY_MS, rfc3339
 
@@ -67,8 +67,8 @@ def pay(
     """The payment as the merchant passes it on: some collect less than others, and any field may get lost."""
     category, country, collects = merchant.category, merchant.country, merchant.collects
     online = category.channel == "ecommerce"
-    known = "account" in collects
-    lost = rng.randrange(6) if rng.random() < _LOST_FIELD_SHARE else -1
+    lost = rng.randrange(7) if rng.random() < _LOST_FIELD_SHARE else -1
+    known = buyer.account is not None and "account" in collects and lost != 6
     located = buyer.city is not None and "location" in collects
     promoted = merchant.promotes and status == "approved" and rng.random() < discounts
     return Payment(
@@ -95,4 +95,27 @@ def pay(
         longitude=round(buyer.city.longitude + rng.gauss(0, 0.06), 5) if buyer.city and located else None,
         credit_limit=buyer.credit_limit,
         promotion=f"{merchant.id}-week-{time // (7 * DAY_MS)}" if promoted else None,
+    )
+
+
+def send(
+    rng: random.Random, time: int, sender: Buyer, receiver: str, country: Country, euros: float, status: str
+) -> Payment:
+    """A transfer from the sender's account to another one; there is no merchant, and the bank sees the device."""
+    lost = rng.randrange(3) if rng.random() < _LOST_FIELD_SHARE else -1
+    return Payment(
+        transaction_id=transaction_id(rng),
+        event_time=rfc3339(time),
+        card=sender.card,
+        amount=local_amount(country, euros),
+        currency=country.currency,
+        status=status,
+        account=sender.account,
+        account_created=rfc3339(sender.created) if sender.created is not None else None,
+        counterparty=receiver,
+        device=sender.device if lost != 0 else None,
+        ip=sender.ip if lost != 1 else None,
+        network=sender.network if lost != 1 else None,
+        phone=sender.phone if lost != 2 else None,
+        channel="transfer",
     )

@@ -1,4 +1,4 @@
-"""A simulation as files: ``transactions.jsonl``, ``labels.jsonl`` and ``rings.jsonl``."""
+"""A simulation as files: ``transactions.jsonl``, ``labels.jsonl``, ``rings.jsonl`` and ``honest.jsonl``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import BinaryIO
 import msgspec
 
 from graph.errors import ServiceError
-from ringwatch.simulation.records import Label
+from ringwatch.simulation.records import Label, Ring
+from ringwatch.simulation.rhythm import rfc3339
 from ringwatch.simulation.stream import Simulation
 
 _PROGRESS_STEP = 1_000
@@ -21,8 +22,9 @@ _BUFFER_BYTES = 1 << 20
 def write(simulation: Simulation, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
     """Write a simulation into the folder ``out``, made if need be; each file appears when it is whole.
 
-    Transactions are in order of event time, labels in order of the time at which they become known, rings in
-    order of their start. ``progress`` is told from time to time how many transactions have been written.
+    Transactions are in order of arrival, labels in order of the time at which they become known, rings and honest
+    look-alikes in order of their start. ``progress`` is told from time to time how many different transactions
+    have been written.
 
     Raises:
         ServiceError: the folder cannot be written to.
@@ -31,9 +33,10 @@ def write(simulation: Simulation, out: Path, progress: Callable[[int], None] = l
         out.mkdir(parents=True, exist_ok=True)
         with _whole(out / "transactions.jsonl") as transactions, _whole(out / "labels.jsonl") as labels:
             _write_stream(simulation, transactions, labels, progress)
-        with _whole(out / "rings.jsonl") as rings:
-            for ring in simulation.rings():
-                rings.write(msgspec.json.encode(ring) + b"\n")
+        with _whole(out / "rings.jsonl") as rings, _whole(out / "honest.jsonl") as honest:
+            for group in simulation.truth():
+                file = rings if isinstance(group, Ring) else honest
+                file.write(msgspec.json.encode(group) + b"\n")
     except OSError as error:
         raise ServiceError(f"cannot write the simulation to {out}: {error.strerror}") from error
 
@@ -43,12 +46,17 @@ def _write_stream(
 ) -> None:
     encode = msgspec.json.Encoder().encode
     outstanding: list[tuple[str, str, Label]] = []
-    for written, event in enumerate(simulation.events(), start=1):
+    written = 0
+    for event in simulation.events():
         transactions.write(encode(event.payment) + b"\n")
-        while outstanding and outstanding[0][0] <= event.payment.event_time:
+        if event.redelivered:
+            continue
+        arrived = rfc3339(event.arrived)
+        while outstanding and outstanding[0][0] <= arrived:
             labels.write(encode(heapq.heappop(outstanding)[2]) + b"\n")
         if (label := simulation.label(event)) is not None:
             heapq.heappush(outstanding, (label.time, label.transaction_id, label))
+        written += 1
         if written % _PROGRESS_STEP == 0 or written == simulation.transactions:
             progress(written)
     while outstanding:

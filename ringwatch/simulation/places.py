@@ -59,8 +59,10 @@ CITIES = (
     City("Zürich", _CH, 47.37, 8.54),
     City("Stockholm", _SE, 59.33, 18.07),
     City("Warszawa", _PL, 52.23, 21.01),
+    City("New York", _US, 40.71, -74.01),
+    City("Tokyo", _JP, 35.68, 139.69),
 )
-CITY_WEIGHTS = (17, 13, 16, 7, 11, 15, 6, 5, 5, 5)
+CITY_WEIGHTS = (17, 13, 16, 7, 11, 15, 6, 5, 5, 5, 3, 1)
 
 CATEGORIES = (
     Category("5411", "pos", 27.0, 0.8, 20, 0.003, False),  # groceries

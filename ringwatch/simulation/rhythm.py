@@ -39,14 +39,28 @@ def rfc3339(time: int) -> str:
     return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{milliseconds:03d}Z"
 
 
+def business(start: int, hours: int) -> float:
+    """How much is going on, relative to other times, in the hours from a start (epoch ms) on."""
+    return math.fsum(_weight(start + hour * HOUR_MS) for hour in range(hours))
+
+
+def busyness(time: int) -> float:
+    """How busy the hour of an epoch time in ms is, as a share of the busiest."""
+    return _HOURS[time // HOUR_MS % 24] / max(_HOURS)
+
+
+def _weight(time: int) -> float:
+    hour, weekday = hour_and_weekday(time)
+    return _HOURS[hour] * _WEEKDAYS[weekday]
+
+
 def arrivals(rng: random.Random, count: int, start: int, hours: int) -> Iterator[int]:
     """Exactly ``count`` times (epoch ms) in ascending order over ``hours`` hours, busier when shops are.
 
     They are the order statistics of ``count`` independent draws from the weekly rhythm, made one after the
     other: the least of ``n`` uniform draws on (u, 1) lies at 1 - (1 - u) V^(1/n).
     """
-    rhythm = (hour_and_weekday(start + hour * HOUR_MS) for hour in range(hours))
-    cumulative = [0.0, *itertools.accumulate(_HOURS[hour] * _WEEKDAYS[weekday] for hour, weekday in rhythm)]
+    cumulative = [0.0, *itertools.accumulate(_weight(start + hour * HOUR_MS) for hour in range(hours))]
     total, hour, uniform = cumulative[-1], 0, 0.0
     for left in range(count, 0, -1):
         uniform -= (1.0 - uniform) * math.expm1(math.log(1.0 - rng.random()) / left)

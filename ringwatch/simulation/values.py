@@ -101,3 +101,8 @@ def carrier_ip(number: int) -> str:
 def hosting_ip(number: int) -> str:
     """A data centre's address in 198.18.0.0/15."""
     return _ipv4(198 << 24 | 18 << 16, 17, number)
+
+
+def is_carrier_ip(address: str) -> bool:
+    """Whether an address is a carrier's shared one, behind which anybody may be."""
+    return address.startswith("100.")

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import pytest
 
 from graph.errors import ServiceError
 from ringwatch.simulation import Simulation, write
-from ringwatch.simulation.records import TYPOLOGIES, Event, Ring
+from ringwatch.simulation.records import TYPOLOGIES, Event, HonestGroup, Ring
 from ringwatch.simulation.rhythm import arrivals, hour_and_weekday, rfc3339
 from ringwatch.simulation.stream import START
 from ringwatch.simulation.values import TEST_BINS, pan
 
-COUNT = 20_000
+COUNT = 40_000
 DAY_MS = 86_400_000
 RESERVED_NETWORKS = [
     ipaddress.ip_network(text)
@@ -33,12 +34,19 @@ RESERVED_NETWORKS = [
 
 @pytest.fixture(scope="module")
 def simulation() -> Simulation:
-    return Simulation(COUNT, seed=7)
+    return Simulation(COUNT, seed=7, fraud_rate=0.02)
 
 
 @pytest.fixture(scope="module")
-def events(simulation: Simulation) -> list[Event]:
+def arrived(simulation: Simulation) -> list[Event]:
+    """Everything, in order of arrival, redeliveries included."""
     return list(simulation.events())
+
+
+@pytest.fixture(scope="module")
+def events(arrived: list[Event]) -> list[Event]:
+    """Every payment once, in order of event time."""
+    return sorted((event for event in arrived if not event.redelivered), key=lambda event: event.time)
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +70,34 @@ def luhn_valid(number: str) -> bool:
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
-def test_exactly_as_many_as_asked_for_in_order_of_time(events: list[Event]) -> None:
+def test_exactly_as_many_as_asked_for_in_order_of_arrival(arrived: list[Event], events: list[Event]) -> None:
     assert len(events) == COUNT
     assert len({event.payment.transaction_id for event in events}) == COUNT
-    times = [event.time for event in events]
-    assert times == sorted(times)
-    assert [event.payment.event_time for event in events] == [rfc3339(time) for time in times]
+    arrivals_ms = [event.arrived for event in arrived]
+    assert arrivals_ms == sorted(arrivals_ms)
+    assert [event.payment.event_time for event in events] == [rfc3339(event.time) for event in events]
+
+
+def test_a_few_events_are_late_and_a_few_come_twice(arrived: list[Event], events: list[Event]) -> None:
+    late = [event.delay_ms for event in events if event.delay_ms]
+    assert 0.002 < len(late) / COUNT < 0.02
+    assert min(late) > 0
+    assert any(delay > 3_600_000 for delay in late)
+    first: dict[str, Event] = {}
+    again = []
+    for event in arrived:
+        if (earlier := first.setdefault(event.payment.transaction_id, event)) is not event:
+            assert event.redelivered
+            assert (event.payment, event.fraud, event.ring) == (earlier.payment, earlier.fraud, earlier.ring)
+            again.append(event)
+    assert 0.0005 < len(again) / COUNT < 0.01
+    assert len(arrived) == COUNT + len(again)
 
 
 def test_the_same_seed_makes_the_same_stream_whatever_the_hash_seed() -> None:
     program = (
         "import hashlib, msgspec; from ringwatch.simulation import Simulation; s = Simulation(3000, seed=5); "
-        "parts = (*s.events(), *s.rings()); "
+        "parts = (*s.events(), *s.truth()); "
         "print(hashlib.sha256(msgspec.json.encode([parts, [s.label(e) for e in s.events()]])).hexdigest())"
     )
     digests = {
@@ -116,8 +140,7 @@ def test_only_cards_look_like_card_numbers(events: list[Event]) -> None:
         ), text
 
 
-def test_every_typology_has_rings_and_their_truth_is_in_the_stream(events: list[Event], rings: list[Ring]) -> None:
-    assert all(count >= 2 for count in Counter(ring.typology for ring in rings).values())
+def test_each_typology_has_rings_and_their_truth_is_in_the_stream(events: list[Event], rings: list[Ring]) -> None:
     assert {ring.typology for ring in rings} == set(TYPOLOGIES)
     by_id = {event.payment.transaction_id: event for event in events}
     for ring in rings:
@@ -126,29 +149,58 @@ def test_every_typology_has_rings_and_their_truth_is_in_the_stream(events: list[
         camouflage = [by_id[transaction_id] for transaction_id in ring.camouflage_transaction_ids]
         assert all(not event.fraud and event.ring == ring.ring_id for event in camouflage)
         assert set(ring.members["card"]) == {event.payment.card for event in own}
-        assert set(ring.members.get("device", ())) == {e.payment.device for e in own if e.payment.device}
+        shown = {e.payment.device for e in own if e.payment.device}
+        assert ring.members.get("device") in (None, sorted(shown))
+        assert ring.camouflage == round(len(camouflage) / len(own), 3)
         times = [event.payment.event_time for event in own + camouflage]
         assert (ring.first_seen, ring.last_seen) == (min(times), max(times))
     told = {transaction_id for ring in rings for transaction_id in ring.transaction_ids}
     assert told == {event.payment.transaction_id for event in events if event.fraud}
 
 
-def test_rings_differ_in_size_duration_and_price() -> None:
-    rings = list(Simulation(60_000, seed=3, fraud_rate=0.05).rings())
+def test_rings_differ_in_size_duration_and_disguise(rings: list[Ring]) -> None:
+    many = list(Simulation(250_000, seed=3, fraud_rate=0.05).rings())
+    sizes = sorted(len(ring.members["card"]) for ring in many)
+    assert sizes[len(sizes) // 2] < 20
+    assert 100 < sizes[-1] <= 420  # cards: each of 200 people may show two
+    durations = sorted(instant(ring.last_seen) - instant(ring.first_seen) for ring in many)
+    assert durations[0] < 3_600_000
+    assert durations[-1] > 20 * DAY_MS
+    disguises = sorted(ring.camouflage for ring in many)
+    assert disguises[len(disguises) // 5] == 0
+    assert disguises[-1] > 1.5
     for typology in TYPOLOGIES:
-        alike = [ring for ring in rings if ring.typology == typology]
-        assert len({len(ring.members["card"]) for ring in alike}) > 3
+        alike = [ring for ring in many if ring.typology == typology]
+        assert len({len(ring.transaction_ids) for ring in alike}) > 3
         assert len({ring.first_seen for ring in alike}) == len(alike)
-    sizes = sorted(len(ring.members["card"]) for ring in rings)
-    assert sizes[-1] > 5 * sizes[len(sizes) // 2]
-    assert any(ring.camouflage_transaction_ids for ring in rings)
+
+
+def instant(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp() * 1_000
+
+
+def test_later_rings_take_over_what_earlier_ones_used() -> None:
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for ring in Simulation(250_000, seed=3, fraud_rate=0.05).rings():
+        for kind in ("device", "ip", "address"):
+            for member in ring.members.get(kind, ()):
+                holders[member].add(ring.ring_id)
+    assert sum(len(found) > 1 for found in holders.values()) > 20
 
 
 def test_the_fraud_rate_is_met_when_there_is_room_for_it() -> None:
-    for rate in (0.02, 0.1):
-        events = list(Simulation(30_000, seed=1, fraud_rate=rate).events())
-        assert rate <= sum(event.fraud for event in events) / len(events) < rate * 1.5
-    assert not any(event.fraud for event in Simulation(2_000, seed=1, fraud_rate=0).events())
+    for rate in (0.003, 0.02, 0.1):
+        simulation = Simulation(120_000, seed=1, fraud_rate=rate)
+        fraud = sum(len(ring.transaction_ids) for ring in simulation.rings())
+        assert rate <= fraud / simulation.transactions < rate * 1.5
+    assert not list(Simulation(2_000, seed=1, fraud_rate=0).rings())
+
+
+def test_a_small_stream_has_a_handful_of_rings_of_several_kinds() -> None:
+    for seed in range(1, 4):
+        rings = list(Simulation(10_000, seed).rings())
+        assert len({ring.typology for ring in rings}) >= 6
+        assert sum(len(ring.transaction_ids) for ring in rings) < 500
 
 
 def test_victims_of_a_takeover_were_there_long_before(events: list[Event], rings: list[Ring]) -> None:
@@ -224,17 +276,22 @@ def test_nights_are_quiet() -> None:
     assert hour_and_weekday(START) == (0, 2)  # New Year's Day 2025 was a Wednesday
 
 
-def test_labels_come_later_and_tell_the_truth(simulation: Simulation, events: list[Event]) -> None:
-    labels = [(event, label) for event in events if (label := simulation.label(event)) is not None]
+def test_labels_come_later_are_incomplete_and_sometimes_wrong(
+    simulation: Simulation, arrived: list[Event], events: list[Event]
+) -> None:
+    labels = [(event, label) for event in arrived if (label := simulation.label(event)) is not None]
     assert {label.source for _, label in labels} == {"chargeback", "analyst"}
+    assert len({event.payment.transaction_id for event, _ in labels}) == len(labels)
     for event, label in labels:
-        assert (label.verdict == "fraud") == event.fraud
-        assert label.time > event.payment.event_time
+        assert label.time > rfc3339(event.arrived)
         if label.source == "chargeback":
-            assert event.payment.status == "approved"
-            assert rfc3339(event.time + DAY_MS) <= label.time <= rfc3339(event.time + 90 * DAY_MS)
+            assert event.payment.status != "declined"
+            assert rfc3339(event.time + DAY_MS) <= label.time <= rfc3339(event.arrived + 90 * DAY_MS)
+    wrong = [event for event, label in labels if (label.verdict == "fraud") != event.fraud]
+    assert 0 < len(wrong) / len(labels) < 0.1
+    assert any(not event.fraud and event.payment.status == "approved" for event in wrong)  # friendly fraud
     labelled = sum(event.fraud for event, _ in labels)
-    assert 0.3 < labelled / sum(event.fraud for event in events) < 1
+    assert 0.3 < labelled / sum(event.fraud for event in events) < 0.9
 
 
 def test_files_hold_the_stream_the_labels_and_the_truth(tmp_path: Path) -> None:
@@ -243,11 +300,13 @@ def test_files_hold_the_stream_the_labels_and_the_truth(tmp_path: Path) -> None:
     write(simulation, tmp_path / "new", told.append)
     assert told == [1_000, 2_000, 2_500]
     found = {path.name: read(path) for path in (tmp_path / "new").iterdir()}
-    assert set(found) == {"transactions.jsonl", "labels.jsonl", "rings.jsonl"}
+    assert set(found) == {"transactions.jsonl", "labels.jsonl", "rings.jsonl", "honest.jsonl"}
     expected = [json.loads(msgspec.json.encode(event.payment)) for event in simulation.events()]
     assert found["transactions.jsonl"] == expected
     assert None not in [value for line in expected for value in line.values()]
     assert [ring["ring_id"] for ring in found["rings.jsonl"]] == [ring.ring_id for ring in simulation.rings()]
+    honest = [group.group_id for group in simulation.truth() if isinstance(group, HonestGroup)]
+    assert [group["group_id"] for group in found["honest.jsonl"]] == honest
     times = [label["time"] for label in found["labels.jsonl"]]
     assert times == sorted(times)
     wanted = {event.payment.transaction_id for event in simulation.events() if simulation.label(event)}
@@ -267,8 +326,8 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
 @pytest.mark.parametrize("count", [1, 50, 1_000])
 def test_small_simulations_are_whole(count: int) -> None:
     events = list(Simulation(count, seed=1).events())
-    assert len(events) == count
-    assert sum(event.ring is not None for event in events) <= count // 4
+    assert len({event.payment.transaction_id for event in events}) == count
+    assert sum(event.ring is not None and not event.redelivered for event in events) <= count // 4
 
 
 def test_wrong_use_is_refused() -> None:
