@@ -1,0 +1,154 @@
+/*
+id = "mule_account"
+title = "Mule account"
+version = 1
+status = "stable"
+severity = "high"
+anchor = ["Account"]
+gate = { senders = "min_senders" }
+identity = ["account"]
+budget_ms = 150
+rationale = """
+Money that comes in from several people who never sent any before, and leaves again within two days, nearly all of it
+and to more than one place, only passes through: the account is lent to somebody else.
+"""
+source = "typology 9 of the catalogue; 5 to 10 accounts on each side as in AMLSim"
+blind_spots = """
+Money that leaves by card payments, or later, or to one account only. Accounts that have passed the hub cap. Money out
+counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
+account that spends what it had before, so that more than max_share leaves, looks like anybody's. Of one hour the first
+max_per_hour transfers in are read, and of what leaves in the window the first max_sent of each card.
+"""
+triage = "Since when is the account open, and did it do anything before? Do the senders know each other? Who holds the accounts that were paid?"
+
+[returns]
+account = { role = "core", label = "Account" }
+sender_ids = { role = "member", label = "Account" }
+receiver_ids = { role = "member", label = "Account" }
+card_ids = { role = "member", label = "Card" }
+transactions = { role = "evidence" }
+senders = { role = "measure", threshold = "min_senders", means = "accounts that sent it money in the window, and never before" }
+share = { role = "measure", threshold = "min_share", means = "share of the money received in the window that has left" }
+receivers = { role = "measure", threshold = "min_receivers", means = "accounts that it was sent on to (cash counts as one)" }
+currency = { role = "fact" }
+
+[[false_positives]]
+name = "a landlord: the same tenants every month"
+fixture = "landlord"
+
+[[false_positives]]
+name = "a club that collects for a trip, and pays for it"
+fixture = "club"
+
+[[false_positives]]
+name = "a household: several people pay their share, and the rent is due"
+fixture = "shared_rent"
+
+[params.window_ms]
+default = 172800000
+min = 3600000
+max = 1209600000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_senders]
+default = 5
+min = 2
+max = 100
+meaning = "accounts that sent money in the window, and never before"
+
+[params.min_share]
+default = 0.8
+min = 0.1
+max = 1.0
+meaning = "share of the money received in the window that has left"
+
+[params.max_share]
+default = 1.1
+min = 1.0
+max = 10.0
+meaning = "above which share more leaves than came in: then it is not the same money"
+
+[params.min_receivers]
+default = 2
+min = 1
+max = 50
+meaning = "accounts that the money was sent on to (cash, and transfers to an unknown account, count as one)"
+
+[params.max_per_hour]
+default = 500
+min = 50
+max = 5000
+meaning = "transfers of one hour to the account that are read, the first of the hour"
+
+[params.max_sent]
+default = 500
+min = 50
+max = 5000
+meaning = "transfers and cash withdrawals of one of the account's cards in the window that are read, the first"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (x:Account {id: a.id})
+WHERE x.hub_since > a.first
+CALL {
+  WITH a, x
+  MATCH (x)<-[s:SENT]-(q:Account)
+  WHERE s.first_seen > a.first - $window_ms - 60000 AND s.first_seen <= a.last
+  WITH q LIMIT $min_senders
+  RETURN count(q) AS arrived
+}
+WITH a, x, arrived
+WHERE arrived >= $min_senders
+CALL {
+  WITH a, x
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  CALL {
+    WITH a, hour
+    MATCH (t:Transaction {counterparty_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(counterparty_hour)
+    WHERE t.status = 'approved' AND t.account IS NOT NULL
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  MATCH (q:Account {id: t.account})-[s:SENT]->(x)
+  RETURN {id: t.id, time: t.time, amount: t.amount, currency: t.currency, sender: q.id, since: s.first_seen} AS seen
+  UNION ALL
+  WITH a, x
+  MATCH (x)-[o:OWNS]->(c:Card)
+  WHERE o.last_seen > a.first - $window_ms - 60000 AND o.first_seen <= a.last
+  CALL {
+    WITH a, c
+    MATCH (c)-[:MADE]->(t:Transaction)
+    WHERE t.time > a.first - $window_ms AND t.time <= a.last AND t.account = a.id AND t.status = 'approved'
+      AND t.channel IN ['transfer', 'atm'] AND coalesce(t.counterparty, '') <> a.id
+    RETURN t ORDER BY t.time, t.id LIMIT $max_sent
+  }
+  RETURN {id: t.id, time: t.time, amount: t.amount, currency: t.currency, card: c.id,
+          receiver: CASE WHEN t.channel = 'transfer' THEN t.counterparty END} AS seen
+}
+WITH a, x.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, seen.currency AS currency, collect(seen) AS window
+WITH a, hub_since, currency, window, [seen IN window | seen.time] AS moments
+UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
+WITH a.id AS account, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH account, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
+WHERE size(received) >= $min_senders
+WITH account, time, currency, received[size(received) - 1].time AS since, window
+UNWIND window AS seen
+WITH account, time, currency, since, seen
+WHERE seen.time >= since
+WITH account, time, currency,
+     count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.sender END) AS senders,
+     sum(CASE WHEN seen.sender IS NOT NULL THEN seen.amount ELSE 0 END) AS received,
+     sum(CASE WHEN seen.sender IS NULL THEN seen.amount ELSE 0 END) AS sent,
+     count(DISTINCT CASE WHEN seen.sender IS NULL THEN coalesce(seen.receiver, '') END) AS receivers,
+     collect(DISTINCT seen.sender) AS sender_ids, collect(DISTINCT seen.receiver) AS receiver_ids,
+     collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
+WHERE senders >= $min_senders AND receivers >= $min_receivers
+  AND sent >= $min_share * received AND sent <= $max_share * received
+RETURN 'Account' AS anchor_label, account AS anchor, time, account, sender_ids, receiver_ids, card_ids,
+       transactions[0..$max_evidence] AS transactions, senders, 1.0 * sent / received AS share, receivers, currency
