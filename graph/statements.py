@@ -50,6 +50,7 @@ TRANSACTION_PROPERTIES = (
     "counterparty",
     "latitude",
     "longitude",
+    "credit_limit",
     "original_transaction_id",
     "digest",
 )

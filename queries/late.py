@@ -1,7 +1,8 @@
 """Late events: a transaction that arrives behind its entity's newest one changes what later touches see.
 
 So the touches up to one window after it are read back from the graph, to be tested again. Accounts are tied by
-their identifiers: a late event at an e-mail, phone or address concerns every account that has it.
+their identifiers and devices: a late event at an e-mail, phone or address concerns every account that has it, and
+one at a device every account whose cards used it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
         "Account": f"MATCH (x:Account {{id: row.id}}) {_OF_ACCOUNT} WITH row.id AS id, t",
         **{label: _of_holders(label, "x.id") for label in ("Address", "Email", "Phone")},
+        "Device": (
+            "MATCH (i:Device {id: row.id})<-[:USED]-(:Card)<-[:OWNS]-(x:Account) WHERE i.is_hub = false "
+            f"{_OF_ACCOUNT} WITH x.id AS id, t"
+        ),
     },
     "Card": {
         "Card": f"MATCH (:Card {{id: row.id}})-[:MADE]->(t:Transaction) WHERE {_IN_TIME} WITH row.id AS id, t"

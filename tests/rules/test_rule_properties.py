@@ -22,7 +22,7 @@ RULES = load_rules()
 
 #: Fields that decide who is tied to whom, or what counts.
 FIELDS = (
-    *("account", "amount", "card", "card_bin", "channel", "device", "email"),
+    *("account", "amount", "card", "card_bin", "channel", "credit_limit", "currency", "device", "email"),
     *("ip", "merchant", "phone", "shipping_address", "status"),
 )
 
