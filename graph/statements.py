@@ -47,6 +47,7 @@ TRANSACTION_PROPERTIES = (
     "status",
     "channel",
     "account",
+    "billing_address",
     "promotion",
     "counterparty",
     "latitude",

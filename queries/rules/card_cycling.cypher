@@ -10,14 +10,15 @@ identity = ["account"]
 budget_ms = 100
 rationale = """
 Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
-the account gets several cards that it never had, and many of them are declined.
+the account gets several cards that it never had, and many of them are declined, or billed each to another address.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
-Cards that are nearly all accepted: then it is a company, a family or a wallet just as well. A new account for every
-card, or a new card every other day. On the first day of a stream all cards of an account are new. Point-of-sale
-and cash-machine traffic is left out, since there the card was in somebody's hand. Of the cards that came to an
-account in one hour only the first max_per_hour are read, and of each its first max_per_card attempts.
+Cards that are nearly all accepted and tell no billing addresses: then it is a company, a family or a wallet just as
+well. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
+account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
+shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
+there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
 """
 triage = "Was the account opened, or its password changed, just before? What was bought with the card that worked?"
 
@@ -27,7 +28,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window" }
-declined_share = { role = "measure", threshold = "min_declined_share", means = "share of these cards that were declined at least once" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined, or billed to an address that no other had" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -40,6 +41,10 @@ fixture = "corporate_onboarding"
 [[false_positives]]
 name = "a family that fills its new wallet; one of the cards is refused"
 fixture = "family_wallet"
+
+[[false_positives]]
+name = "an account that stands for all guests of a shop"
+fixture = "guests"
 
 [[false_positives]]
 name = "a loyalty account, which a whole family shows at the till"
@@ -57,22 +62,22 @@ min = 2
 max = 50
 meaning = "distinct cards on the account, tried there for the first time in the window"
 
-[params.min_declined_share]
+[params.min_doubtful_share]
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at least once in the window"
+meaning = "share of these cards that were declined in the window, or billed to an address that none of the others had"
 
-[params.max_per_hour]
-default = 200
-min = 50
-max = 2000
-meaning = "cards that came to the account in one hour that are read, the first of the hour"
+[params.max_cards]
+default = 50
+min = 10
+max = 500
+meaning = "an account that gets more cards in the window stands for many people, and is not judged"
 
 [params.max_per_card]
-default = 10
+default = 5
 min = 1
-max = 100
+max = 50
 meaning = "attempts of each of these cards on the account that are read, its first"
 
 [params.max_evidence]
@@ -86,7 +91,7 @@ MATCH (p:Account {id: a.id})-[o:OWNS]->(c:Card)
 WHERE o.first_seen >= (a.first - $window_ms - 60000) / 3600000 * 3600000 AND o.first_seen <= a.last
 WITH a, c, o.first_seen AS since ORDER BY since, c.id
 WITH a, since / 3600000 AS hour, collect({card: c.id, since: since}) AS joined
-UNWIND joined[0..$max_per_hour] AS recent
+UNWIND joined[0..$max_cards + 1] AS recent
 WITH a, collect(recent) AS joined
 WHERE size(joined) >= $min_cards
 UNWIND joined AS recent
@@ -97,7 +102,7 @@ CALL {
   WITH recent, t ORDER BY t.time, t.id LIMIT $max_per_card
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
   RETURN {id: t.id, time: t.time, status: t.status, card: recent.card, since: recent.since,
-          device: d.id, until: d.hub_since} AS seen
+          billing: t.billing_address, device: d.id, until: d.hub_since} AS seen
 }
 WITH a, seen ORDER BY seen.time DESC, seen.id
 WITH a, collect(seen) AS window
@@ -105,13 +110,20 @@ WITH a, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time IN moments] AS time
 WITH a.id AS account, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
                              AND seen.since > time - $window_ms - 60000] AS window
-WHERE size(window) >= $min_cards
+WHERE size(window) >= $min_cards AND size(window) <= $max_cards * $max_per_card
+CALL {
+  WITH window
+  UNWIND window AS seen
+  WITH seen.billing AS billing, count(DISTINCT seen.card) AS sharers
+  WHERE billing IS NOT NULL AND sharers = 1
+  RETURN collect(billing) AS lonely
+}
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN seen.status = 'declined' THEN seen.card END) AS declined,
+     count(DISTINCT CASE WHEN seen.status = 'declined' OR seen.billing IN lonely THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions
-WHERE newest = time AND cards >= $min_cards AND declined >= $min_declined_share * cards
+WHERE newest = time AND cards >= $min_cards AND cards <= $max_cards AND doubtful >= $min_doubtful_share * cards
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, card_ids, device_ids,
-       transactions[0..$max_evidence] AS transactions, cards, 1.0 * declined / cards AS declined_share
+       transactions[0..$max_evidence] AS transactions, cards, 1.0 * doubtful / cards AS doubtful_share

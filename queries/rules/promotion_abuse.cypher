@@ -106,9 +106,10 @@ CALL {
   WITH DISTINCT p LIMIT $min_accounts
   RETURN count(p) AS candidates
 }
-WITH a, d, candidates
+WITH a, d, candidates,
+     CASE WHEN d.first_seen > a.first - $window_ms THEN d.first_seen ELSE a.first - $window_ms END AS begin
 WHERE candidates >= $min_accounts
-UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+UNWIND range(begin / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})

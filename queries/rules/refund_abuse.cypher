@@ -8,15 +8,15 @@ anchor = ["Account"]
 identity = ["email", "phone", "address"]
 budget_ms = 100
 rationale = """
-Goods that never came, empty boxes sent back: one hand that lives on refunds needs a new account whenever a shop has
-had enough of the last. So accounts that are not old share an e-mail, a phone or an address, each of them asks for
-its money again and again, and together they get back a large part of what they spent.
+Goods that never came, empty boxes sent back: one hand that lives on refunds needs another account whenever a shop has
+had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone or an address
+and are young; several of them ask for their money, and they get back a large part of what they bought.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
-Accounts older than max_age_ms; without account_created an account is as old as its first transaction here, so that
-at the start of a stream all are young. Accounts that share nothing but a device or cards. Rings that buy clothing,
-where much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
+Old accounts (max_age_ms) that share no e-mail; without account_created an account is as old as its first transaction
+here, so that at the start of a stream all are young. Accounts that share nothing but a device or cards. Rings that buy clothing,
+of which much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
 household who are both new, and both unlucky. Of an account's identifiers the first max_identifiers are read, of each
 the first max_holders accounts, and of each of these the first max_transactions purchases and refunds of a day.
 """
@@ -29,7 +29,7 @@ address = { role = "core", label = "Address" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "young accounts with this identifier that were refunded again and again in the window" }
+accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window; young ones, unless it is an e-mail" }
 refunds = { role = "measure", threshold = "min_refunds", means = "purchases that were refunded to them in the window" }
 share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
 account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
@@ -56,13 +56,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 2
 min = 2
 max = 50
-meaning = "accounts with one identifier that are young and have min_each refunds in the window"
-
-[params.min_each]
-default = 2
-min = 1
-max = 50
-meaning = "refunds that each of these accounts has in the window"
+meaning = "accounts with one identifier that were refunded in the window and, unless it is an e-mail, are young"
 
 [params.min_refunds]
 default = 5
@@ -124,15 +118,15 @@ USING INDEX SEEK r:Transaction(refunded_account)
 WHERE r.time >= a.first AND r.time <= a.last
 WITH a, collect(DISTINCT r.time) AS moments
 MATCH (p:Account {id: a.id})
-WHERE coalesce(p.created, p.first_seen) > a.first - $max_age_ms
 CALL {
   WITH a, p
   MATCH (p)-[h:HAS]->(x)
   WHERE h.first_seen <= a.last
   RETURN x ORDER BY h.first_seen, x.id LIMIT $max_identifiers
 }
-WITH a, moments, x
+WITH a, p, moments, x
 WHERE x.degree >= $min_accounts AND x.hub_since > a.first
+  AND (labels(x)[0] = 'Email' OR coalesce(p.created, p.first_seen) > a.first - $max_age_ms)
 CALL {
   WITH a, x
   MATCH (x)<-[h:HAS]-(q:Account)
@@ -153,7 +147,7 @@ CALL {
 }
 WITH a, moments, x, collect({id: q.id, opened: coalesce(q.created, q.first_seen), since: since,
                              refunds: refunds}) AS holders
-WHERE size([q IN holders WHERE size(q.refunds) >= $min_each]) >= $min_accounts
+WHERE size([q IN holders WHERE size(q.refunds) > 0]) >= $min_accounts
 UNWIND holders AS q
 CALL {
   WITH a, q
@@ -181,7 +175,7 @@ WITH a.id AS anchor, time, labels(x)[0] AS kind, x.id AS shared,
        purchases: [t IN q.purchases WHERE t.time > time - $window_ms AND t.time <= time]}] AS holders
 WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.purchases) > 0] AS active
 WITH anchor, time, kind, shared, size(active) AS active,
-     [q IN active WHERE q.opened > time - $max_age_ms AND size(q.refunds) >= $min_each
+     [q IN active WHERE (kind = 'Email' OR q.opened > time - $max_age_ms) AND size(q.refunds) > 0
       AND size(q.purchases) < $max_transactions] AS refunded
 WHERE size(refunded) >= $min_accounts AND size(refunded) >= $min_account_share * active
   AND any(q IN refunded WHERE q.id = anchor)

@@ -15,12 +15,12 @@ the cardholder's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
-An address is the cardholder's where an account that has the card is older than max_age_ms, and had the address
-before the window or from its first transaction here on. So the first customers of a kiosk or a call centre on a new
-device, if they order as guests and were never seen elsewhere, look alike until it passes the hub cap; and a victim's
-old account that is seen here for the first time is taken to be at home. Orders that go through a warehouse or that
-name no address. Of one hour only the first max_per_hour approved transactions at the device are read, and of these
-the first max_per_pair of each card and address.
+An address is the cardholder's where it is also the billing address, or where an account that has the card is older
+than max_age_ms and had the address before the window or from its first transaction here on. So where guests order
+and nobody tells their billing addresses, the first customers of a kiosk or a call centre on a new device look alike
+until it passes the hub cap; and a victim's old account that is seen here for the first time is taken to be at home.
+Orders that go through a warehouse or that name no address. Of one hour only the first max_per_hour transactions at
+the device are read, and of these the first max_per_pair of each card and address.
 """
 triage = "Where did these cards have things sent before? Does a recipient know the cardholder, or which shop sold it?"
 
@@ -33,6 +33,8 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards new to the device that paid for deliveries to addresses not known to be the cardholder's" }
 addresses = { role = "measure", threshold = "min_addresses", means = "such addresses" }
 one_to_one = { role = "measure", threshold = "min_one_to_one", means = "cards or addresses, whichever are fewer, by pairs of both, over all deliveries ordered on the device" }
+
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of these pairs in which card and address are not known to belong together" }
 
 [[false_positives]]
 name = "a gift buyer: many addresses, but one person's cards"
@@ -49,6 +51,10 @@ fixture = "family"
 [[false_positives]]
 name = "a shared computer, from which customers of long standing order to where they live"
 fixture = "shared_computer"
+
+[[false_positives]]
+name = "a public computer, where guests order to their billing addresses, but for a present now and then"
+fixture = "internet_cafe"
 
 [[false_positives]]
 name = "a call centre that keys in its customers' orders"
@@ -78,6 +84,12 @@ min = 0.0
 max = 1.0
 meaning = "cards or addresses, whichever are fewer, divided by the pairs of both: 1 if each card has one address"
 
+[params.min_strange_share]
+default = 0.75
+min = 0.0
+max = 1.0
+meaning = "share of the pairs of card and address on the device that are new to it and not known to belong together"
+
 [params.max_age_ms]
 default = 2592000000
 min = 86400000
@@ -88,7 +100,7 @@ meaning = "how long before the touch an account must have been opened for its ad
 default = 2000
 min = 100
 max = 10000
-meaning = "approved transactions of one hour at the device that are read, the first of the hour"
+meaning = "transactions of one hour at the device that are read, the first of the hour"
 
 [params.max_per_pair]
 default = 10
@@ -111,14 +123,15 @@ meaning = "transaction ids that a finding carries, the newest"
 UNWIND $anchors AS a
 MATCH (d:Device {id: a.id})<-[u:USED]-(:Card)
 WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-WITH a, d, count(u) AS arrived
+WITH a, d, count(u) AS arrived,
+     CASE WHEN d.first_seen > a.first - $window_ms THEN d.first_seen ELSE a.first - $window_ms END AS begin
 WHERE arrived >= $min_cards
-UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+UNWIND range(begin / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, d, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WHERE t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
   MATCH (c:Card)-[:MADE]->(t)-[:SHIPPED_TO]->(x:Address)
   WITH d, c, x, t ORDER BY t.time, t.id
@@ -133,7 +146,7 @@ CALL {
   }
   UNWIND made[0..$max_per_pair] AS t
   RETURN {id: t.id, time: t.time, account: t.account, card: c.id, since: u.first_seen,
-          address: x.id, until: x.hub_since, owners: owners} AS seen
+          address: x.id, until: x.hub_since, billing: t.billing_address, owners: owners} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since, collect(seen) AS window
@@ -144,15 +157,18 @@ WHERE size(window) >= $min_cards
 UNWIND window AS seen
 WITH device, time, count(DISTINCT seen.card) AS payers, count(DISTINCT seen.address) AS places,
      count(DISTINCT seen.card + '|' + seen.address) AS pairs, collect(seen) AS window
-WITH device, time, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
+WITH device, time, pairs, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
 WHERE one_to_one >= $min_one_to_one
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
+        AND coalesce(seen.billing, '') <> seen.address
         AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms
                  AND owner.moved <= time - $window_ms - 60000)] AS seen
-WITH device, time, one_to_one, max(seen.time) AS newest,
+WITH device, time, pairs, one_to_one, max(seen.time) AS newest,
+     count(DISTINCT seen.card + '|' + seen.address) AS strange,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
-WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses
+WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * pairs
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids, address_ids,
-       transactions[0..$max_evidence] AS transactions, cards, addresses, one_to_one
+       transactions[0..$max_evidence] AS transactions, cards, addresses, one_to_one,
+       1.0 * strange / pairs AS strange_share
