@@ -116,7 +116,7 @@ CALL {
   UNWIND window AS seen
   WITH seen.billing AS billing, count(DISTINCT seen.card) AS sharers
   WHERE billing IS NOT NULL AND sharers = 1
-  RETURN collect(billing) AS lonely
+  RETURN CASE WHEN count(billing) > 1 THEN collect(billing) ELSE [] END AS lonely
 }
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,

@@ -109,7 +109,13 @@ CALL {
 WITH a, d, candidates,
      CASE WHEN d.first_seen > a.first - $window_ms THEN d.first_seen ELSE a.first - $window_ms END AS begin
 WHERE candidates >= $min_accounts
-UNWIND range(begin / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, begin
+  UNWIND range(begin / 3600000, a.last / 3600000) AS hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
+  RETURN DISTINCT hour
+}
 CALL {
   WITH a, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})

@@ -15,10 +15,10 @@ the cardholder's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
-An address is the cardholder's where it is also the billing address, or where an account that has the card is older
-than max_age_ms and had the address before the window or from its first transaction here on. So where guests order
-and nobody tells their billing addresses, the first customers of a kiosk or a call centre on a new device look alike
-until it passes the hub cap; and a victim's old account that is seen here for the first time is taken to be at home.
+Card and address belong together where the card is billed to that address, or where an account older than max_age_ms
+has both: an old account's orders are its own business (account_takeover_fan_in looks after those that were taken
+over). So where guests order and nobody tells their billing addresses, the first customers of a kiosk or a call centre
+on a new device look alike until it passes the hub cap.
 Orders that go through a warehouse or that name no address. Of one hour only the first max_per_hour transactions at
 the device are read, and of these the first max_per_pair of each card and address.
 """
@@ -30,7 +30,7 @@ card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 address_ids = { role = "member", label = "Address" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards new to the device that paid for deliveries to addresses not known to be the cardholder's" }
+cards = { role = "measure", threshold = "min_cards", means = "cards new to the device that paid for deliveries to addresses not known to belong to them" }
 addresses = { role = "measure", threshold = "min_addresses", means = "such addresses" }
 one_to_one = { role = "measure", threshold = "min_one_to_one", means = "cards or addresses, whichever are fewer, by pairs of both, over all deliveries ordered on the device" }
 
@@ -49,7 +49,7 @@ name = "a family that sends presents from its new tablet"
 fixture = "family"
 
 [[false_positives]]
-name = "a shared computer, from which customers of long standing order to where they live"
+name = "a shared computer, from which customers of long standing order"
 fixture = "shared_computer"
 
 [[false_positives]]
@@ -94,7 +94,7 @@ meaning = "share of the pairs of card and address on the device that are new to 
 default = 2592000000
 min = 86400000
 max = 31536000000
-meaning = "how long before the touch an account must have been opened for its address to be taken as the cardholder's, in milliseconds"
+meaning = "how long before the touch an account must have been opened to tell that card and address belong together, in milliseconds"
 
 [params.max_per_hour]
 default = 2000
@@ -112,7 +112,7 @@ meaning = "of those, how many count for one card and address, the first of the h
 default = 20
 min = 3
 max = 200
-meaning = "accounts with the card and the address that are read, the first that had the card"
+meaning = "accounts with both card and address that are read, the first that had them"
 
 [params.max_evidence]
 default = 500
@@ -126,23 +126,30 @@ WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND 
 WITH a, d, count(u) AS arrived,
      CASE WHEN d.first_seen > a.first - $window_ms THEN d.first_seen ELSE a.first - $window_ms END AS begin
 WHERE arrived >= $min_cards
-UNWIND range(begin / 3600000, a.last / 3600000) AS hour
+CALL {
+  WITH a, begin
+  UNWIND range(begin / 3600000, a.last / 3600000) AS hour
+  MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(device_hour)
+  RETURN DISTINCT hour
+}
 CALL {
   WITH a, d, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
   WHERE t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
-  MATCH (c:Card)-[:MADE]->(t)-[:SHIPPED_TO]->(x:Address)
+  MATCH (t)-[:SHIPPED_TO]->(x:Address)
+  MATCH (t)<-[:MADE]-(c:Card)
   WITH d, c, x, t ORDER BY t.time, t.id
   WITH d, c, x, collect(t) AS made
   MATCH (c)-[u:USED]->(d)
   CALL {
     WITH c, x
     MATCH (c)<-[o:OWNS]-(p:Account)-[h:HAS]->(x)
-    WITH p, h, o ORDER BY o.first_seen, p.id LIMIT $max_owners
-    RETURN collect({opened: coalesce(p.created, p.first_seen), since: o.first_seen,
-                    moved: CASE WHEN h.first_seen > p.first_seen THEN h.first_seen ELSE 0 END}) AS owners
+    WITH p, CASE WHEN o.first_seen > h.first_seen THEN o.first_seen ELSE h.first_seen END AS since
+    ORDER BY since, p.id LIMIT $max_owners
+    RETURN collect({opened: coalesce(p.created, p.first_seen), since: since}) AS owners
   }
   UNWIND made[0..$max_per_pair] AS t
   RETURN {id: t.id, time: t.time, account: t.account, card: c.id, since: u.first_seen,
@@ -161,8 +168,7 @@ WITH device, time, pairs, 1.0 * CASE WHEN payers < places THEN payers ELSE place
 WHERE one_to_one >= $min_one_to_one
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
         AND coalesce(seen.billing, '') <> seen.address
-        AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms
-                 AND owner.moved <= time - $window_ms - 60000)] AS seen
+        AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms)] AS seen
 WITH device, time, pairs, one_to_one, max(seen.time) AS newest,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
