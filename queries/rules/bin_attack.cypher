@@ -1,7 +1,7 @@
 /*
 id = "bin_attack"
 title = "BIN attack"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Merchant"]
@@ -15,9 +15,10 @@ more cards of that BIN than it usually sees, declined or not.
 source = "Visa's acquirer monitoring programme (enumeration); typology 2 of the catalogue"
 blind_spots = """
 Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
-min_cards an hour. An attack on the BIN that most customers carry has to be that much larger. The expected number
-comes from the merchant's own preceding hours: a new merchant expects none. Of one hour only the first max_per_hour
-declined transactions of the BIN are read.
+min_cards an hour. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
+for hours, or comes back a week later at the same hour, expects itself. The expected number comes from the merchant's
+own preceding hours and, once it has been seen for a week, from the same hour of earlier weeks: a new merchant expects
+none. Of one hour only the first max_per_hour declined transactions of the BIN are read.
 """
 triage = "Do the numbers, amounts or expiry dates run in a sequence? Which devices and IPs: block those, not the BIN."
 
@@ -29,7 +30,7 @@ device_ids = { role = "member", label = "Device" }
 ip_ids = { role = "member", label = "IP" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "declined cards of the BIN at the merchant in the window" }
-lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average earlier window (one at least)" }
+lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average window before it, or at the same hour of earlier weeks (one at least)" }
 
 [[false_positives]]
 name = "a local bank, whose cards most customers carry, has an outage"
@@ -38,6 +39,10 @@ fixture = "local_bank"
 [[false_positives]]
 name = "a sale brings many times the usual customers"
 fixture = "sale"
+
+[[false_positives]]
+name = "a weekly market: once a week, at the same hours, the town's bank cards come, and are declined more than usual"
+fixture = "weekly_market"
 
 [params.window_ms]
 default = 3600000
@@ -55,13 +60,19 @@ meaning = "distinct declined cards of one BIN at the merchant in the window"
 default = 3.0
 min = 1.0
 max = 100.0
-meaning = "how many times the cards of the BIN, declined or not, in an average earlier window at the merchant"
+meaning = "how many times the cards of the BIN, declined or not, that the merchant lets expect"
 
 [params.baseline_hours]
 default = 6
 min = 1
 max = 48
 meaning = "whole clock hours before the window that the expected number is averaged over"
+
+[params.baseline_weeks]
+default = 4
+min = 1
+max = 12
+meaning = "earlier weeks whose same hour of the week is averaged over; the larger of the two averages is expected"
 
 [params.max_per_hour]
 default = 300
@@ -82,6 +93,10 @@ max = 5000
 meaning = "transaction ids that a finding carries, the newest"
 */
 UNWIND $anchors AS a
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+MATCH (n:Tally {id: a.id + '|' + toString(hour)})
+WITH a, sum(n.declined) AS most
+WHERE most >= $min_cards
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
 USING INDEX SEEK t:Transaction(merchant_hour)
@@ -108,7 +123,10 @@ WITH anchor, bin, time, count(DISTINCT seen.card) AS cards, collect(DISTINCT see
 WHERE cards >= $min_cards
 WITH anchor, bin, (time - $window_ms) / 3600000 AS start,
      collect({time: time, cards: cards, card_ids: card_ids, transactions: transactions[0..$max_evidence]}) AS hits
-UNWIND range(start - $baseline_hours, start - 1) AS hour
+MATCH (m:Merchant {id: anchor})
+UNWIND [week IN range(0, $baseline_weeks) WHERE week = 0 OR m.first_seen / 3600000 < start - 168 * week] AS week
+UNWIND CASE week WHEN 0 THEN range(start - $baseline_hours, start - 1)
+       ELSE range(start - 168 * week, start - 168 * week + $window_ms / 3600000) END AS hour
 CALL {
   WITH anchor, bin, hour
   MATCH (t:Transaction {merchant_hour: anchor + '|' + toString(hour)})
@@ -118,7 +136,8 @@ CALL {
   WITH t, c ORDER BY t.time, t.id LIMIT $max_expected
   RETURN count(DISTINCT c) AS earlier
 }
-WITH anchor, bin, hits, 1.0 * sum(earlier) / $baseline_hours * $window_ms / 3600000 AS average
+WITH anchor, bin, hits, week = 0 AS preceding, avg(1.0 * earlier) AS per_hour
+WITH anchor, bin, hits, max(per_hour) * $window_ms / 3600000 AS average
 WITH anchor, bin, hits, CASE WHEN average > 1 THEN average ELSE 1.0 END AS expected
 UNWIND hits AS hit
 WITH anchor, bin, hit, hit.cards / expected AS lift

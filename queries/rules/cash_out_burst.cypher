@@ -1,0 +1,223 @@
+/*
+id = "cash_out_burst"
+title = "Cash-out burst"
+version = 1
+status = "stable"
+severity = "critical"
+anchor = ["Merchant"]
+gate = { degree = "min_cards" }
+identity = ["merchant", "amount", "currency"]
+budget_ms = 150
+rationale = """
+Many cards pay one and the same amount at a merchant within an hour, several times what the merchant lets expect,
+and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
+"""
+source = "typology 17 of the catalogue"
+blind_spots = """
+A merchant first seen less than min_age_ms before the window has no baseline, and is not judged. Amounts that vary a
+little. An amount that is a usual price of the merchant. Online, cards that come from a device each look like
+a crowd at a sale; a hub device or address counts as one for each card. At a terminal or a cash machine, where
+nothing is known of who pays, a burst has to exceed what the merchant takes in all. Of one hour the first
+max_per_hour transactions are read, and of the past the max_history newest, hour by hour, of the last baseline_hours.
+"""
+triage = "What was sold: gift cards, tickets, cash? Do the cards come from one issuer or one place? Is the merchant in on it?"
+
+[returns]
+merchant = { role = "core", label = "Merchant" }
+amount = { role = "fact" }
+currency = { role = "fact" }
+card_ids = { role = "member", label = "Card" }
+device_ids = { role = "member", label = "Device" }
+ip_ids = { role = "member", label = "IP" }
+transactions = { role = "evidence" }
+cards = { role = "measure", threshold = "min_cards", means = "cards that paid this amount at the merchant in the window" }
+lift = { role = "measure", threshold = "min_lift", means = "times the transactions that the hour of the week, or the hours before, let expect (one at least)" }
+usual_share = { role = "fact" }
+places = { role = "fact" }
+
+[[false_positives]]
+name = "fixed-price goods: tickets or subscriptions that always cost the same"
+fixture = "fixed_price"
+
+[[false_positives]]
+name = "a flash sale: a new price for everybody, paid from everybody's own device"
+fixture = "flash_sale"
+
+[[false_positives]]
+name = "a cash machine on salary day: round amounts, and many of them"
+fixture = "salary_day"
+
+[[false_positives]]
+name = "a restaurant's rush hour, and a party that shares the bill"
+fixture = "shared_bill"
+
+[params.window_ms]
+default = 3600000
+min = 600000
+max = 86400000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.min_cards]
+default = 8
+min = 3
+max = 1000
+meaning = "distinct cards that pay the same amount at the merchant in the window"
+
+[params.min_lift]
+default = 3.0
+min = 1.0
+max = 100.0
+meaning = "how many times the expected number of transactions these cards are"
+
+[params.min_per_place]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "cards per device (or IP, where no device is told) that online payments come from"
+
+[params.max_usual_share]
+default = 0.2
+min = 0.0
+max = 1.0
+meaning = "up to which share of the merchant's earlier transactions the amount may have made up"
+
+[params.min_age_ms]
+default = 86400000
+min = 3600000
+max = 31536000000
+meaning = "how long before the window the merchant must have been seen first, in milliseconds"
+
+[params.baseline_weeks]
+default = 4
+min = 1
+max = 12
+meaning = "earlier weeks whose same hour of the week is averaged over"
+
+[params.baseline_hours]
+default = 24
+min = 1
+max = 168
+meaning = "whole clock hours before the window that are averaged over, and in which the amount's usual share is looked for"
+
+[params.max_history]
+default = 1000
+min = 100
+max = 20000
+meaning = "earlier transactions after which no further hour is looked at for the amount's usual share"
+
+[params.max_per_hour]
+default = 2000
+min = 100
+max = 20000
+meaning = "transactions of one hour at the merchant that are read, the first of the hour"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (m:Merchant {id: a.id})
+WHERE m.first_seen <= a.last - $window_ms - $min_age_ms
+UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+MATCH (n:Tally {id: a.id + '|' + toString(hour)})
+WITH a, m, sum(n.transactions - n.declined) AS most
+WHERE most >= $min_cards
+CALL {
+  WITH a
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  CALL {
+    WITH a, hour
+    MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.status = 'approved'
+    WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
+    RETURN t
+  }
+  WITH t.amount AS amount, t.currency AS currency, collect(t) AS made
+  WHERE size(made) >= $min_cards
+  UNWIND made AS t
+  MATCH (t)<-[:MADE]-(c:Card)
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+  WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WITH amount, currency, t, c, d, i ORDER BY t.time DESC, t.id
+  RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, device: d.id, device_hub: d.hub_since,
+                                    ip: i.id, ip_hub: i.hub_since}) AS window
+}
+WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
+     [seen IN window | seen.time] AS moments
+UNWIND [time IN times WHERE time IN moments AND opened <= time - $window_ms - $min_age_ms] AS time
+WITH merchant, opened, amount, currency, time,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_cards
+UNWIND window AS seen
+WITH merchant, opened, amount, currency, time, seen,
+     CASE WHEN seen.device_hub > time THEN seen.device END AS device, CASE WHEN seen.ip_hub > time THEN seen.ip END AS ip
+WITH merchant, opened, amount, currency, time, seen, device, ip,
+     CASE WHEN seen.device IS NULL AND seen.ip IS NULL THEN null
+          WHEN device IS NOT NULL THEN 'device ' + device
+          WHEN seen.device IS NULL AND ip IS NOT NULL THEN 'ip ' + ip
+          ELSE 'card ' + seen.card END AS place
+WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS cards,
+     count(DISTINCT CASE WHEN place IS NOT NULL THEN seen.card END) AS online, count(DISTINCT place) AS places,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
+     collect(seen.id) AS transactions
+WHERE cards >= $min_cards AND (2 * online < cards OR online >= $min_per_place * places)
+WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online, places, card_ids, device_ids,
+     ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
+CALL {
+  WITH merchant, opened, time, start
+  UNWIND [week IN range(1, $baseline_weeks) WHERE opened / 3600000 < start - 168 * week] AS week
+  UNWIND range(start - 168 * week, time / 3600000 - 168 * week) AS hour
+  OPTIONAL MATCH (n:Tally {id: merchant + '|' + toString(hour)})
+  RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS usual,
+         collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS same_hours
+}
+CALL {
+  WITH merchant, opened, start
+  UNWIND [back IN range(1, $baseline_hours) WHERE opened / 3600000 < start - back] AS back
+  OPTIONAL MATCH (n:Tally {id: merchant + '|' + toString(start - back)})
+  WITH back, start - back AS hour, n ORDER BY back
+  RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS recent,
+         collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS last_hours
+}
+WITH merchant, amount, currency, time, cards, seen_online, places, card_ids, device_ids, ip_ids, transactions,
+     CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
+     last_hours + same_hours AS past
+CALL {
+  WITH merchant, amount, currency, past
+  UNWIND [n IN range(0, size(past) - 1)
+          WHERE reduce(read = 0, earlier IN past[0..n] | read + earlier.total) < $max_history | past[n].hour] AS hour
+  CALL {
+    WITH merchant, amount, currency, hour
+    MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.status = 'approved'
+    WITH amount, currency, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    RETURN count(t) AS earlier, sum(CASE WHEN t.amount = amount AND t.currency = currency THEN 1 ELSE 0 END) AS same
+  }
+  RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share
+}
+WITH merchant, amount, currency, time, cards, seen_online, places, card_ids, device_ids, ip_ids, transactions, volume,
+     usual_share
+WHERE usual_share <= $max_usual_share
+CALL {
+  WITH merchant, amount, currency, time
+  UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
+  MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
+  WHERE t.status = 'approved' AND t.time > time - $window_ms AND t.time <= time
+    AND (t.amount <> amount OR t.currency <> currency)
+  WITH t LIMIT $max_per_hour
+  RETURN count(t) AS others
+}
+WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,
+     CASE WHEN seen_online THEN usual_share * volume WHEN others > volume THEN others ELSE volume END AS expected
+WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,
+     cards / CASE WHEN expected > 1 THEN 1.0 * expected ELSE 1.0 END AS lift
+WHERE lift >= $min_lift
+RETURN 'Merchant' AS anchor_label, merchant AS anchor, time, merchant, amount, currency, card_ids, device_ids, ip_ids,
+       transactions, cards, lift, usual_share, places
