@@ -25,7 +25,7 @@ _HEIR_SHARE = 0.2
 _CAMOUFLAGED_SHARE = 0.55
 _MOST_CAMOUFLAGE = 3.0
 #: How often rings connect over mobile networks, data centres and other people's homes.
-_HABITS = (35, 25, 40)
+_HABITS = (38, 20, 42)
 _REMEMBERED_RINGS = 40
 
 T = TypeVar("T")
