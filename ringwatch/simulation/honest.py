@@ -19,7 +19,7 @@ from ringwatch.simulation.rhythm import DAY_MS, MINUTE_MS, SECOND_MS, rfc3339
 
 _TRANSFER_SHARE = 0.12
 #: How many households have the same landlord.
-_HOMES_PER_LANDLORD = 12
+_HOMES_PER_LANDLORD = 16
 _COMPANIES = 300
 
 
@@ -56,14 +56,14 @@ def transfer(population: Population, rng: random.Random, person: Person, time: i
     """Rent, a share of the bill, pocket money, a tradesman's invoice: an ordinary transfer to another account."""
     country = person.household.city.country
     draw = rng.random()
-    if draw < 0.15:
+    if draw < 0.22:
         receiver = values.account(mix(population.seed, 6, person.household.key // _HOMES_PER_LANDLORD))
         euros = round(lognormal(rng, 750, 0.4), -1)
-    elif draw < 0.35:
+    elif draw < 0.42:
         # Utilities, insurers, the town: everybody pays them.
         receiver = values.account(mix(population.seed, 7, int(rng.random() ** 2 * _COMPANIES)))
         euros = lognormal(rng, 70, 0.7)
-    elif draw < 0.7:
+    elif draw < 0.76:
         # Friends are few, and the same again.
         friend = mix(person.token, rng.randrange(4)) % population.people
         receiver = population.person(friend).account

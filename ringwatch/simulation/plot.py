@@ -25,7 +25,7 @@ _HEIR_SHARE = 0.2
 _CAMOUFLAGED_SHARE = 0.55
 _MOST_CAMOUFLAGE = 3.0
 #: How often rings connect over mobile networks, data centres and other people's homes.
-_HABITS = (35, 25, 40)
+_HABITS = (38, 20, 42)
 _REMEMBERED_RINGS = 40
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class Plot(Scene):
         """An account that is the ring's own."""
         return values.account(self.rng.getrandbits(64))
 
-    def opened(self, before: int, median_ms: float, *, bought_share: float = 0.45) -> int:
+    def opened(self, before: int, median_ms: float, *, bought_share: float = 0.6) -> int:
         """When an account was opened that is used from ``before`` on: lately, or years ago by somebody else."""
         if self.rng.random() < bought_share:
             return before - int(lognormal(self.rng, 400 * DAY_MS, 1.0))

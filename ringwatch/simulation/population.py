@@ -36,7 +36,7 @@ _CARD_LIFE_MS = 1_100 * DAY_MS
 _DEVICE_LIFE_MS = 800 * DAY_MS
 _CARRIER_CELL = 20_000
 
-_VISITOR_SHARE = 0.34
+_VISITOR_SHARE = 0.44
 _NEW_VISITOR_SHARE = 0.6
 #: Visitors of a day for each of their purchases: most of them buy once, some twice or more.
 _VISITORS_PER_PURCHASE = 0.7

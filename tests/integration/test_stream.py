@@ -39,6 +39,11 @@ def topics(kafka: KafkaServer) -> dict[str, str]:
     return names
 
 
+def lines(stream: Path) -> int:
+    """How many events there are, those included that come twice."""
+    return len((stream / "transactions.jsonl").read_bytes().splitlines())
+
+
 def address(kafka: KafkaServer, topic: str) -> str:
     return f"kafka://{kafka.bootstrap}/{topic}"
 
@@ -50,7 +55,7 @@ def test_a_file_and_a_topic_end_in_the_same_rings(
     source = str(stream / "transactions.jsonl")
     ringwatch("run", "--source", source, "--alerts", "alerts.jsonl", "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
-    assert (report["read"], report["accepted"], report["dead_lettered"]) == (TRANSACTIONS, TRANSACTIONS, 0)
+    assert (report["read"], report["accepted"], report["dead_lettered"]) == (lines(stream), TRANSACTIONS, 0)
     ringwatch("rings", "export", "--out", "file.jsonl")
     alerts = read_lines(folder / "alerts.jsonl")
     for alert in alerts:
@@ -92,7 +97,7 @@ def test_the_same_topic_again_in_the_same_group_changes_nothing(
     # Another group has no checkpoints here: it reads everything, finds it written, and changes nothing.
     ringwatch(*arguments, "--group", "another")
     again = json.loads((ringwatch.folder / "report.json").read_text())
-    assert (again["read"], again["duplicates"], again["alerts"]) == (TRANSACTIONS, TRANSACTIONS, 0)
+    assert (again["read"], again["duplicates"], again["alerts"]) == (lines(stream), lines(stream), 0)
     ringwatch("rings", "export", "--out", "again.jsonl")
     assert shown_rings(ringwatch.folder / "once.jsonl") == shown_rings(ringwatch.folder / "again.jsonl")
     assert read_topic(kafka.bootstrap, topics["alerts"]) == first
@@ -157,7 +162,7 @@ def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, strea
     ringwatch(*arguments, "--report", "second.json")
     first, second = (json.loads((ringwatch.folder / f"{name}.json").read_text()) for name in ("first", "second"))
     assert first["accepted"] + second["accepted"] == TRANSACTIONS
-    assert second["duplicates"] == 0
+    assert first["duplicates"] + second["duplicates"] == lines(stream) - TRANSACTIONS
 
 
 @pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)

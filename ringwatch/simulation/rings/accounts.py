@@ -21,7 +21,7 @@ def device_farm(plot: Plot) -> None:
     duration = plot.duration_ms(16 * HOUR_MS, 1.0)
     discounts = rng.random() * 0.5
     decline_rate = rng.betavariate(2, 9)
-    bought_share = rng.random()
+    bought_share = rng.uniform(0.3, 1.0)
     for member, (time, card) in enumerate(zip(plot.times(len(cards), duration), cards, strict=True)):
         ip, network = plot.tool(connections, member, time)
         buyer = plot.identity(
@@ -122,7 +122,7 @@ def promotion_abuse(plot: Plot) -> None:
         buyer = plot.identity(
             wallet[member % len(wallet)],
             account=plot.account(),
-            created=plot.opened(time, 30 * MINUTE_MS, bought_share=0.25),
+            created=plot.opened(time, 30 * MINUTE_MS, bought_share=0.4),
             device=plot.tool(devices, member, time),
             ip=ip,
             network=network,
@@ -162,7 +162,7 @@ def _promoting(plot: Plot) -> Merchant:
 
 
 def _invented(
-    plot: Plot, count: int, spread_ms: int, crowd: float, *, bought_share: float = 0.35
+    plot: Plot, count: int, spread_ms: int, crowd: float, *, bought_share: float = 0.55
 ) -> list[tuple[int, Buyer]]:
     """People who do not exist, and when each turns up: some ``crowd`` of them to a mailbox, phone or address.
 

@@ -12,7 +12,7 @@ from ringwatch.simulation.rhythm import DAY_MS, HOUR_MS
 def mule_fan_in_fan_out(plot: Plot) -> None:
     """Victims send money to mules, who pass nearly all of it on within hours or days, to few or to many."""
     rng = plot.rng
-    victims = plot.people(plot.size(5))
+    victims = plot.people(plot.size(5, payments=3))
     country = victims[0].household.city.country
     mules = [_holder(plot) for _ in range(1 + len(victims) // rng.randint(5, 20))]
     collectors = [plot.account() for _ in range(rng.randint(1, 1 + len(mules)))]
