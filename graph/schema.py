@@ -20,7 +20,7 @@ ENTITY_LABELS = ("Account", "Address", "Card", "Device", "Email", "IP", "Merchan
 LABELS = (
     *ENTITY_LABELS,
     *("Transaction", "Label", "Hour", "Tally"),
-    *("Ring", "Evidence", "Checkpoint", "Deferred", "Outbox", "Ledger"),
+    *("Ring", "Evidence", "Checkpoint", "Deferred", "Outbox", "Ledger", "Allowed"),
 )
 
 #: ``hub_since`` of an entity that is no hub: later than every event.

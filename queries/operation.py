@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from graph.driver import Row, Tx
+from graph.driver import Graph, Row, Tx
 from queries.backlog import Backlog, Deferred, deferred
 from queries.breaker import Breaker, Breakers, BreakerSettings, Turn
 from queries.observer import Observer
@@ -39,6 +39,19 @@ _decoder = msgspec.json.Decoder(State)
 def decoded(text: str | None) -> State:
     """The state that was stored (``None``: nothing yet)."""
     return State() if text is None else _decoder.decode(text)
+
+
+def standing(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
+    """How things stand in a graph: who is muted until when (ms, event time), and how many anchors wait for it."""
+    newest: dict[str, State] = {}
+    for row in graph.read("MATCH (c:Checkpoint) WHERE c.kept IS NOT NULL RETURN c.group AS group, c.kept AS kept"):
+        state, group = decoded(row["kept"]), row["group"]
+        newest[group] = max(newest.get(group, state), state, key=lambda each: each.time)
+    muted: dict[str, int] = {}
+    for _, state in sorted(newest.items()):
+        muted |= Breakers(BreakerSettings(), state.breakers).muted(state.time)
+    rows = graph.read("MATCH (d:Deferred) RETURN d.rule AS rule, sum(d.anchors) AS anchors ORDER BY rule")
+    return muted, {row["rule"]: row["anchors"] for row in rows}
 
 
 class Keeper(Protocol):

@@ -5,6 +5,7 @@ Nothing is assembled or published. Nothing expires either: what labels say of a 
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,10 +14,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph, Tx
 from graph.errors import ConfigurationError
 from graph.writer import GraphWriter
+from queries.backlog import Backlog
+from queries.breaker import BreakerSettings
+from queries.observer import Observer
+from queries.operation import Operation
 from queries.runner import Runner
 from queries.spec import Finding, Rule
 from ringwatch.composition import RunOptions, opened_graph, tokenizer_for
@@ -31,6 +38,9 @@ from streaming.money import to_major
 from streaming.pipeline import Pipeline
 
 _IDS_AT_ONCE = 10_000
+
+#: A history that the rule would flood is told whole.
+_NEVER_MUTED = BreakerSettings(share=1.0)
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,12 @@ def opened_backtest(
             raise ConfigurationError("a backtest writes: name an empty graph, or none for a temporary one")
         checkpoints = Checkpoints(graph, group, uuid.uuid4().hex)
         found, letters, failures = FoundByDay(graph, checkpoints), CountedLetters(), RuleFailures()
+        tried = msgspec.structs.replace(rule, header=msgspec.structs.replace(rule.header, status="experimental"))
+        runner = Runner(graph, [tried], failures)
         detector = Detector(
             codec,
             GraphWriter(graph, settings.writer()),
-            Runner(graph, [rule], failures.observe),
+            Operation(runner, checkpoints, Backlog(graph), _NEVER_MUTED, budget_factor=math.inf),
             checkpoints,
             letters,
             DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
@@ -103,14 +115,14 @@ class CountedLetters:
         """Nothing is held."""
 
 
-class RuleFailures:
+class RuleFailures(Observer):
     """On how many batches the rule failed."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def observe(self, rule: str, seconds: float, anchors: int, findings: int | None) -> None:  # noqa: ARG002
-        """Told after each batch; a rule that failed has no findings."""
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:  # noqa: ARG002
+        """Count the batches on which the rule has no findings because it failed."""
         self.count += findings is None
 
 
@@ -175,6 +187,9 @@ class FoundByDay:
         mark.committed()
         for finding in detection.findings:
             self._days[datetime.fromtimestamp(finding.time / 1000, UTC).date().isoformat()].add(finding)
+
+    def follow_up(self, detection: Detection, partition: str) -> None:
+        """Nothing is put off: a rule has all the time that it wants."""
 
     def finish(self) -> None:
         """Nothing was held back."""

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from graph.errors import ConfigurationError, RingwatchError
-from ringwatch.commands import dead_letters, rings, rules
+from ringwatch.commands import allow, dead_letters, rings, rules
 from ringwatch.commands.backtest import backtest
 from ringwatch.commands.demo import demo
 from ringwatch.commands.doctor import doctor
@@ -32,6 +32,7 @@ app.command()(evaluate)
 app.command()(doctor)
 app.add_typer(rules.app, name="rules")
 app.add_typer(rings.app, name="rings")
+app.add_typer(allow.app, name="allow")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

@@ -22,6 +22,7 @@ _MAX_TRANSACTIONS = 500
 _TYPES: tuple[tuple[Change, str], ...] = (
     # The weightiest change names the alert.
     ("withdrawn", "ringwatch.ring.withdrawn"),
+    ("allow_listed", "ringwatch.ring.withdrawn"),
     ("created", "ringwatch.ring.created"),
     ("split", "ringwatch.ring.split"),
     ("reopened", "ringwatch.ring.reopened"),
@@ -39,6 +40,7 @@ _WORDS: Mapping[Change, str] = {
     "merged": "rings were found to be one",
     "acted": "a confirmed ring has acted again",
     "withdrawn": "what held the ring together is shared by too many to be evidence",
+    "allow_listed": "what held the ring together was put on the allow-list",
     "updated": "what was folded since the last alert",
 }
 

@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+import msgspec
+
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph, Tx
 from graph.events import Entity
 from streaming.alerts import AlertFactory, EntityFacts
+from streaming.allow_list import AllowList
 from streaming.detector import BatchMark, Detection
 from streaming.metrics import Metrics
 from streaming.publishers import Publisher
@@ -48,6 +51,7 @@ class Assembler:
         self._settings = settings
         self._metrics = metrics
         self._store = RingStore(graph)
+        self._allow_list = AllowList(graph)
         self._alerts = AlertFactory(self._store.ledger()["graph"], graph_address)
         self._numbers: dict[str, int] = {}
         self.alerts = 0
@@ -65,11 +69,11 @@ class Assembler:
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
         """Let a detection change rings, once and for all, and publish what is due."""
-        self._settle(detection, ends, lane=min(ends))
+        self._settle(self._screened(detection), ends, lane=min(ends))
 
     def follow_up(self, detection: Detection, partition: str) -> None:
         """Let what belongs to no batch change rings, in a partition's lane."""
-        self._settle(detection, {}, lane=partition)
+        self._settle(self._screened(detection), {}, lane=partition)
 
     def finish(self) -> None:
         """Announce what was folded: the stream has ended."""
@@ -88,7 +92,29 @@ class Assembler:
         self._verdicts: int = ledger["verdicts"]
         self._book = RingBook(self._settings, self._store.live())
         self._calibration = self._store.calibration()
+        self._allow_list_applied = False
         self._stale = False
+
+    def _screened(self, detection: Detection) -> Detection:
+        """The detection without what only allow-listed entities hold together."""
+        self._reread_allow_list()
+        screened = map(self._allow_list.screen, detection.findings)
+        findings = [finding for finding in screened if finding is not None]
+        self._metrics.allowed_findings.add(len(detection.findings) - len(findings))
+        return msgspec.structs.replace(detection, findings=findings)
+
+    def _reread_allow_list(self) -> None:
+        if self._allow_list.refresh():
+            self._allow_list_applied = False
+
+    def _apply_allow_list(self) -> None:
+        """Withdraw rings that were found before what holds them together was put on the list."""
+        self._reread_allow_list()
+        if not self._allow_list_applied:
+            now = self._watermark or 0
+            for entity in self._allow_list.allowed(now):
+                self._book.withdraw(entity, now, "allow_listed")
+            self._allow_list_applied = True
 
     def _settle(self, detection: Detection | None, ends: Mapping[str, int], lane: str) -> None:
         started = time.perf_counter()
@@ -121,6 +147,7 @@ class Assembler:
             self._book.flush()
         else:
             self._take(detection)
+        self._apply_allow_list()
         updates = self._book.updates()
         letters = self._letters(updates, lane)
         mark = BatchMark(self._checkpoints, "assembled", ends)

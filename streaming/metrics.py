@@ -95,6 +95,9 @@ class Metrics:
     waiting_anchors: Annotated[Levels, About("Anchors put off that wait in the graph.", ("rule",))]
 
     # What goes out.
+    allowed_findings: Annotated[
+        Counter, About("Findings dropped because only allow-listed entities held them together.")
+    ]
     rings: Annotated[Levels, About("Rings in the graph, by status.", ("status",))]
     suppressed_findings: Annotated[
         Counter, About("Findings that changed a dismissed ring, and so nobody heard of.")

@@ -27,6 +27,7 @@ Change = Literal[
     "typology_added",
     "acted",
     "withdrawn",
+    "allow_listed",
     "updated",
 ]
 Identity = tuple[str, ...]

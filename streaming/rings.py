@@ -85,27 +85,27 @@ class RingBook:
             self._note(ring, "created")
         self._extend(ring, finding, evidence)
 
-    def withdraw(self, hub: Entity, since: int) -> None:
-        """An entity is a hub from ``since`` on, and holds nothing together; what only it held is withdrawn.
+    def withdraw(self, entity: Entity, since: int, why: Change = "withdrawn") -> None:
+        """An entity is a hub from ``since`` on, or ``allow_listed``: what only it held together is withdrawn.
 
-        A merchant may be a hub and still be an anchor. What somebody has decided outweighs what a hub says.
+        A merchant may be a hub and still be an anchor. What somebody has decided of a ring outweighs either.
         """
-        if hub.label == "Merchant":
+        if entity.label == "Merchant" and why == "withdrawn":
             return
-        for ring_id in sorted(self._by_entity.get(hub, ())):
+        for ring_id in sorted(self._by_entity.get(entity, ())):
             ring = self._rings[ring_id]
             if ring.verdict is not None:
                 continue
-            if ring.cores() == [hub]:
+            if ring.cores() == [entity]:
                 ring.status = "withdrawn"
-                self._note(ring, "withdrawn")
+                self._note(ring, why)
                 self._drop(ring)
                 continue
-            if ring.members[hub].role == "core":
-                ring.members[hub].role = "member"
-                self._note(ring).new_members.append(hub)
+            if ring.members[entity].role == "core":
+                ring.members[entity].role = "member"
+                self._note(ring).new_members.append(entity)
             self._unindex(ring)
-            cut(ring.ties, hub)
+            cut(ring.ties, entity)
             self._index(ring)
             self._come_apart(ring, since)
 

@@ -12,12 +12,15 @@ import typer
 from rich.table import Table
 
 from graph import schema
+from graph.driver import Graph
 from graph.errors import RingwatchError
+from queries.operation import standing
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.wide import wide_console
 from ringwatch.composition import connected_graph, rules_for, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.addresses import is_kafka, parse_kafka
+from streaming.alerts import rfc3339
 from streaming.ring_store import RingStore
 from streaming.sources.kafka import broker_version, group_lag, partition_count
 
@@ -98,7 +101,16 @@ def _graph(settings: Settings) -> list[Finding]:
         rings = RingStore(graph).count()
         counted = ", ".join(f"{count} {status}" for status, count in sorted(rings.items())) or "none"
         findings.append(Finding("rings", counted))
+        findings.append(_operation(graph))
     return findings
+
+
+def _operation(graph: Graph) -> Finding:
+    """Which rules are muted (they come back by themselves), and what waits for them."""
+    muted, waiting = standing(graph)
+    seen = [f"{rule_id} is muted until {rfc3339(until)} (event time)" for rule_id, until in muted.items()]
+    seen += [f"{anchors:,} anchors wait for {rule_id}" for rule_id, anchors in waiting.items()]
+    return Finding("rules at work", "; ".join(seen) or "none is muted, nothing waits")
 
 
 def _topic(settings: Settings, address: str) -> list[Finding]:

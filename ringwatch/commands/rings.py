@@ -121,16 +121,16 @@ def _judge(ring_id: str, judgement: Judgement, reason: str, by: str | None, sett
     typer.echo(f"{ring.id} is {judgement} now{expired}{merged}")
 
 
-def parse_member(text: str, settings: Settings) -> Entity:
+def parse_member(text: str, settings: Settings, option: str = "--member") -> Entity:
     """``kind:value`` as the graph names it: cards, e-mails and phones are hashed, addresses normalised."""
     kind, _, value = text.partition(":")
     label = _KINDS.get(kind.lower())
     if label is None or not value:
-        raise ConfigurationError(f"--member wants kind:value with a kind out of {', '.join(_KINDS)}, not {text!r}")
+        raise ConfigurationError(f"{option} wants kind:value with a kind out of {', '.join(_KINDS)}, not {text!r}")
     try:
         return Entity(label, Codec(tokenizer_for(settings)).identify(label, value))
     except BadEvent as error:
-        raise ConfigurationError(f"--member: that is no {kind.lower()}: {error}") from error
+        raise ConfigurationError(f"{option}: that is no {kind.lower()}: {error}") from error
 
 
 def write_rings(graph: Graph, out: Path) -> int:

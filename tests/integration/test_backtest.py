@@ -26,7 +26,9 @@ def folder(ringwatch: Ringwatch) -> Path:
 def test_a_backtest_says_what_a_rule_would_have_found(ringwatch: Ringwatch, folder: Path, graph: Graph) -> None:
     uri = (folder / "ringwatch.toml").read_text().split('"')[1]
     stream = ("--source", "transactions.jsonl", "--labels", "labels.jsonl")
-    said = ringwatch("backtest", "--rule", str(RULE), *stream, "--graph", uri, "--report", "report.json")
+    shadow = folder / "device_farm.cypher"  # a rule is tried before it may alert
+    shadow.write_text(RULE.read_text().replace('status = "stable"', 'status = "test"'))
+    said = ringwatch("backtest", "--rule", str(shadow), *stream, "--graph", uri, "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     labels = {label["transaction_id"]: label["verdict"] for label in read_lines(folder / "labels.jsonl")}
     assert (report["rule"], report["accepted"], report["labels"]) == ("device_farm", 1_000, len(labels))

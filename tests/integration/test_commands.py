@@ -109,6 +109,31 @@ def test_a_name_in_the_map_that_no_event_has_is_told(ringwatch: Ringwatch) -> No
     assert "no event has what --map names: dveice" in said
 
 
+def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwatch) -> None:
+    ringwatch("rings", "export", "--out", "rings.jsonl")
+    shown = {ring["ring_id"]: ring for ring in read_lines(ringwatch.folder / "rings.jsonl")}
+    farm = next(ring for ring in shown.values() if ring["typologies"] == ["device_farm"])
+    (device,) = farm["members"]["device"]
+    allowed = (f"device:{device}", "--reason", "a kiosk", "--owner", "shops")
+    assert "--until" in ringwatch("allow", "add", *allowed, code=2)
+    assert "holds no ring together before 2099-01-01" in ringwatch(
+        "allow", "add", *allowed, "--until", "2098-12-31"
+    )
+    listed = ringwatch("allow", "list")
+    assert (device in listed, "a kiosk" in listed, "shops" in listed) == (True, True, True)
+    ringwatch("run", "--source", "transactions.jsonl", "--alerts", "alerts.jsonl", "--group", "allowing")
+    assert json.loads(ringwatch("rings", "show", farm["ring_id"]))["status"] == "withdrawn"
+    last = [a for a in read_lines(ringwatch.folder / "alerts.jsonl") if a["data"]["ring_id"] == farm["ring_id"]][
+        -1
+    ]
+    assert (last["type"], last["data"]["changes"]) == ("ringwatch.ring.withdrawn", ["allow_listed"])
+    assert "what held the ring together was put on the allow-list" in last["data"]["reasons"]
+    ringwatch("allow", "remove", f"device:{device}")
+    assert "is not on the allow-list" in ringwatch("allow", "remove", f"device:{device}", code=1)
+    assert "nothing is on the allow-list" in ringwatch("allow", "list")
+    assert "KIND:VALUE wants" in ringwatch("allow", "remove", "hat:1", code=2)
+
+
 def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None:
     assert "account_takeover_fan_in" in ringwatch("rules", "list")
     shown = ringwatch("rules", "show", "card_testing")

@@ -17,7 +17,7 @@ from queries.backlog import Backlog
 from queries.breaker import BreakerSettings
 from queries.loader import load_rule
 from queries.observer import Observer
-from queries.operation import Operation
+from queries.operation import Operation, standing
 from queries.runner import Runner, Touches
 from queries.spec import Finding, Rule
 from streaming.detector import BatchMark
@@ -296,6 +296,16 @@ def test_a_restart_mutes_the_same_and_the_rule_comes_back(graph: Graph, rule: Ru
     back, later = flood(1, fired=1)
     assert devices(second.batch(back, 3, later)) == ["1-0"]
     assert second.told.now[0] == {}
+
+
+def test_whoever_looks_at_the_graph_sees_who_is_muted_and_what_waits(graph: Graph, rule: Rule) -> None:
+    assert standing(graph) == ({}, {})
+    transactions, now = flood(0)
+    worker = Worker(graph, rule, slow=True)
+    worker.batch(PAIRS, 1)
+    assert standing(graph) == ({}, {rule.id: 5})
+    Worker(graph, rule, breaker=FLOOD).batch(transactions, 2, now)
+    assert standing(graph)[0] == {rule.id: now + 15 * MINUTE}
 
 
 def test_a_batch_that_is_evaluated_again_is_judged_once(graph: Graph, rule: Rule) -> None:

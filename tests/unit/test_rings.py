@@ -21,6 +21,34 @@ def test_a_finding_gives_birth_to_a_ring_and_an_alert() -> None:
     assert update.ring.amounts() == {"EUR": 300}
 
 
+def test_a_ring_is_withdrawn_when_all_that_holds_it_together_is_allow_listed() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", ["a", "b", "c"]), finding("d2", ["x", "y", "z"]))
+    book.withdraw(Entity("Device", "d1"), 2 * DAY, "allow_listed")
+    (update,) = book.updates()
+    assert (update.ring.status, update.changes) == ("withdrawn", ["allow_listed"])
+    assert [ring.cores() for ring in book.rings()] == [[Entity("Device", "d2")]]
+
+
+def test_of_two_cores_the_one_that_is_not_allow_listed_holds_the_ring() -> None:
+    book = RingBook(SETTINGS)
+    (update,) = taken(book, finding("d1", ["a", "b", "c"]), finding("d2", ["a", "b", "c"], time=DAY + 1))
+    assert len(update.ring.cores()) == 2
+    book.withdraw(Entity("Device", "d1"), 2 * DAY, "allow_listed")
+    assert [ring.cores() for ring in book.rings()] == [[Entity("Device", "d2")]]
+    book.withdraw(Entity("Device", "d2"), 2 * DAY, "allow_listed")
+    assert book.rings() == []
+
+
+def test_a_merchant_is_withdrawn_as_allow_listed_and_not_as_a_hub() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("m1", ["a", "b", "c"], core_label="Merchant"))
+    book.withdraw(Entity("Merchant", "m1"), 2 * DAY)
+    assert len(book.rings()) == 1
+    book.withdraw(Entity("Merchant", "m1"), 2 * DAY, "allow_listed")
+    assert book.rings() == []
+
+
 def test_the_id_comes_from_the_birth_and_not_from_the_members() -> None:
     first = finding("d1", ["a", "b", "c"])
     (once,) = taken(RingBook(SETTINGS), first, finding("d1", ["a", "b", "c", "d"], time=DAY + 1))
