@@ -7,6 +7,7 @@ from functools import partial
 
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
+from graph.events import Entity
 from queries.backlog import Backlog
 from queries.breaker import BreakerSettings
 from queries.lint import check
@@ -29,12 +30,19 @@ def rule_choice(settings: Settings) -> RuleChoice:
 
 
 def operated_rules(
-    graph: Graph, settings: Settings, checkpoints: Checkpoints, metrics: Metrics
+    graph: Graph,
+    settings: Settings,
+    checkpoints: Checkpoints,
+    metrics: Metrics,
+    order: Callable[[Entity], float] | None = None,
 ) -> tuple[Operation, Callable[[], None]]:
-    """The rules as a worker operates them, and what lets changed rule files take effect at its next batch."""
+    """The rules as a worker operates them, and what lets changed rule files take effect at its next batch.
+
+    ``order`` says how urgent an anchor is, larger is more urgent, for when time is short.
+    """
     rules = RuleSet(rule_choice(settings), lambda rule: check(rule, graph))
     told, chosen = RuleMetrics(metrics), settings.breaker
-    runner = Runner(graph, rules.rules, told)
+    runner = Runner(graph, rules.rules, told, order=order)
     breaker = BreakerSettings(
         chosen.share, chosen.anchors, chosen.times_norm, mute_ms=chosen.mute_minutes * _MINUTE_MS
     )
