@@ -20,11 +20,15 @@ class Components:
     def __init__(self) -> None:
         self._near: dict[Entity, dict[Entity, int]] = {}
         self._home: dict[Entity, set[Entity]] = {}
-        #: One (time, ends) for each edge: it may have been seen again since that time.
+        #: One (time, ends) for each edge, which may have been seen again since that time or been removed.
         self._due: list[tuple[int, Entity, Entity]] = []
 
     def __contains__(self, entity: Entity) -> bool:
         return entity in self._home
+
+    def __len__(self) -> int:
+        """How many edges are held, those removed with an entity still among them until their time is over."""
+        return len(self._due)
 
     def add(self, one: Entity, other: Entity, time: int) -> None:
         """See an edge between two different entities at a time (epoch ms); the latest time counts."""

@@ -161,14 +161,15 @@ class DenseBlockSearch:
         }
 
     def _block(self, inside: Edges, density: float, payments: Mapping[Entity, list[Payment]]) -> Block:
-        shared: defaultdict[Entity, float] = defaultdict(float)
+        weights: defaultdict[Entity, list[float]] = defaultdict(list)
         for ends in inside.values():
             for end, weight in ends.items():
-                shared[end] += weight
+                weights[end].append(weight)
+        shared = {end: math.fsum(each) for end, each in weights.items() if len(each) > 1}
         return Block(
             cards=frozenset(inside),
             owners=frozenset(_owners(inside, payments)),
-            shared=dict(shared),
+            shared=shared,
             density=density,
             payments=sorted(payment for card in inside for payment in _tying(payments[card], shared)),
         )

@@ -128,10 +128,14 @@ class Midas:
         current, total = self._nodes.compared(_key(node))
         return self._statistic(current, total)
 
+    def edge_score(self, source: str, target: str) -> float:
+        """How far an edge runs above its past, whatever its ends do."""
+        current, total = self._edges.compared(_pair(_key(source), _key(target)))
+        return self._statistic(current, total)
+
     def score(self, source: str, target: str) -> float:
         """How far an edge, or one of its ends, runs above its past."""
-        current, total = self._edges.compared(_pair(_key(source), _key(target)))
-        return max(self._statistic(current, total), self.node_score(source), self.node_score(target))
+        return max(self.edge_score(source, target), self.node_score(source), self.node_score(target))
 
     def bursts(self, source: str, target: str, risk: float) -> bool:
         """Whether an edge that is as usual would look like this with a probability of at most ``risk``.

@@ -1,7 +1,7 @@
 """The transactions of the last hours in memory: who paid, with what, and what hangs together by it.
 
 What is held is a function of the transactions of that span and of nothing else, so that it can be rebuilt from the
-graph. Left out is what ties nobody to anybody: refunds, and what a terminal of the merchant's own has seen.
+graph. Of what ties nobody to anybody (refunds, and payments at a merchant's own terminal) only the id is kept.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class Payment(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class RecentTransactions:
-    """The payments of the last ``span_ms`` of event time, at most ``limit`` of them.
+    """The transactions of the last ``span_ms`` of event time, at most ``limit`` of them.
 
     An account's e-mails, phones and addresses count for each of its payments: the graph has them at the account.
     ``components`` are the cards, accounts, devices and identifiers that hang together; hubs, merchants and IP
-    addresses hold nothing together. ``dropped`` counts the payments that the limit put out before their time.
+    addresses hold nothing together. ``dropped`` counts what the limit put out before its time.
     """
 
     def __init__(self, span_ms: int, limit: int) -> None:
         self._span_ms = span_ms
         self._limit = limit
         self._due: list[tuple[int, str]] = []
-        self._held: dict[str, Payment] = {}
+        self._held: dict[str, Payment | None] = {}
         self._payments: dict[Entity, list[Payment]] = {}
         self._cards: dict[Entity, Counter[Entity]] = defaultdict(Counter)
         self._identifiers: dict[Entity, dict[Entity, int]] = {}
@@ -63,15 +63,24 @@ class RecentTransactions:
         return transaction_id in self._held
 
     def add(self, transaction: Transaction) -> bool:
-        """Take a transaction up; returns whether it is new, says something, and is not too old to be held."""
-        time, ends = transaction.event_time, ends_of(transaction)
-        if not ends or time < self._floor or transaction.transaction_id in self._held:
+        """Take a transaction up; returns whether it is new and not too old to be held."""
+        time, key = transaction.event_time, transaction.transaction_id
+        if time < self._floor or key in self._held:
             return False
-        card = Entity("Card", transaction.card)
+        ends = ends_of(transaction)
+        self._held[key] = self._tied(transaction, ends) if ends else None
+        heapq.heappush(self._due, (time, key))
+        if len(self._held) > self._limit:
+            held = len(self._held)
+            self._forget_before(self._due[0][0] + _STEP_MS)
+            self.dropped += held - len(self._held)
+        return True
+
+    def _tied(self, transaction: Transaction, ends: tuple[Entity, ...]) -> Payment:
+        time, card = transaction.event_time, Entity("Card", transaction.card)
         account = Entity("Account", transaction.account) if transaction.account is not None else None
-        payment = Payment(time, transaction.transaction_id, card, account, ends, transaction.status == "declined")
-        self._held[payment.id] = payment
-        heapq.heappush(self._due, (time, payment.id))
+        declined = transaction.status == "declined"
+        payment = Payment(time, transaction.transaction_id, card, account, ends, declined)
         insort(self._payments.setdefault(card, []), payment)
         for end in ends:
             self._cards[end][card] += 1
@@ -82,14 +91,11 @@ class RecentTransactions:
             self.components.add(card, account, time)
             for identifier in identifiers_of(transaction):
                 self.identify(account, identifier, time)
-        while len(self._held) > self._limit:
-            held = len(self._held)
-            self._forget_before(self._due[0][0] + _STEP_MS)
-            self.dropped += held - len(self._held)
-        return True
+        return payment
 
     def identify(self, account: Entity, identifier: Entity, time: int) -> None:
         """Note that an account that has payments here had an identifier at a time (epoch ms)."""
+        time = time // _STEP_MS * _STEP_MS  # as the graph has it
         known = self._identifiers.setdefault(account, {})
         known[identifier] = max(time, known.get(identifier, time))
         self._accounts[identifier].add(account)
@@ -102,9 +108,13 @@ class RecentTransactions:
             self._hubs.add(entity)
             self.components.remove(entity)
 
-    def is_hub(self, entity: Entity) -> bool:
-        """Whether an entity was marked as one."""
-        return entity in self._hubs
+    def accounts(self) -> set[Entity]:
+        """The accounts that have payments here."""
+        return {entity for entity in self._cards if entity.label == "Account"}
+
+    def ends(self) -> set[Entity]:
+        """What ties payments here, or would if it were no hub."""
+        return {*self._cards, *self._accounts} - self.accounts()
 
     def advance(self, now: int) -> None:
         """Forget what is older than the span, once a minute of event time."""
@@ -139,12 +149,14 @@ class RecentTransactions:
         self._floor = floor
         while self._due and self._due[0][0] < floor:
             payment = self._held.pop(heapq.heappop(self._due)[1])
+            if payment is None:
+                continue
             own = self._payments[payment.card]
             own.remove(payment)
             if not own:
                 del self._payments[payment.card]
             for end in payment.ends:
-                if self._unlink(end, payment.card):
+                if self._unlink(end, payment.card) and end not in self._accounts:
                     self._hubs.discard(end)
             if payment.account is not None and self._unlink(payment.account, payment.card):
                 for identifier in self._identifiers.pop(payment.account, ()):

@@ -50,7 +50,7 @@ def test_what_is_held_is_what_the_span_holds(transactions: list[Transaction]) ->
     held = [
         t for t in transactions if t.event_time >= now - HOUR and t.status != "refunded" and (t.device is not None)
     ]
-    assert len(recent) == len(held)
+    assert len(recent) == sum(t.event_time >= now - HOUR for t in transactions)
     for device in ("d1", "d2"):
         assert recent.cards_at(Entity("Device", device)) == cards_slowly(held, Entity("Device", device))
     for card in {Entity("Card", t.card) for t in transactions}:
@@ -85,9 +85,16 @@ def test_what_comes_twice_or_too_late_is_not_counted() -> None:
 
 def test_terminals_and_refunds_say_nothing() -> None:
     recent = RecentTransactions(HOUR, limit=1_000)
-    assert not recent.add(transaction("t1", device="d", channel="pos"))
-    assert not recent.add(transaction("t2", device="d", status="refunded"))
-    assert not recent.add(transaction("t3"))
+    for each in (
+        transaction("t1", device="d", channel="pos"),
+        transaction("t2", device="d", status="refunded"),
+        transaction("t3"),
+    ):
+        assert recent.add(each)
+        assert not recent.add(each)
+    assert len(recent) == 3
+    assert not recent.ends()
+    assert not recent.payments_of(Entity("Card", "hmac:c1"), NOON, 8)
 
 
 def test_memory_is_bounded_and_the_oldest_go_first() -> None:
