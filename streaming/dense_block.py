@@ -17,6 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from graph.events import Entity
 from streaming.recent import PLACES, Payment, RecentTransactions
@@ -100,7 +101,7 @@ class DenseBlockSearch:
         self._settings = settings
 
     def around(self, card: Entity, time: int) -> Block | None:
-        """The dense block that a card is in at a time (epoch ms), by what had happened until then."""
+        """The dense block that a card is in at a time (epoch ms), by the payments until then."""
         if not self._reaches_enough(card):
             return None
         payments = self._neighbourhood(card, time)
@@ -117,24 +118,35 @@ class DenseBlockSearch:
     def _reaches_enough(self, card: Entity) -> bool:
         """Whether enough cards hang together with this one for a block."""
         found, wanted = self._recent.components.component(card), self._settings.min_owners
-        return len(found) > wanted and sum(entity.label == "Card" for entity in found) >= wanted
+        cards = (entity for entity in found if entity.label == "Card")
+        return len(found) > wanted and next(islice(cards, wanted - 1, None), None) is not None
 
     def _neighbourhood(self, card: Entity, time: int) -> dict[Entity, list[Payment]]:
-        """The payments of the cards nearest to one, itself included, without crossing places or hubs."""
+        """The payments of the cards nearest to one, itself included, without crossing places or hubs.
+
+        A card that could not be tied in two ways is in no block, and nothing is reached through it.
+        """
         recent = self._recent
         found: dict[Entity, list[Payment]] = {}
+        seen: set[Entity] = set()
         crossed: set[Entity] = set()
         ahead = [card]
         while ahead and len(found) < _MOST_CARDS:
             near: set[Entity] = set()
             for one in ahead[: _MOST_CARDS - len(found)]:
-                found[one] = recent.payments_of(one, time, _MOST_PAYMENTS)
-                for end in {end for payment in found[one] for end in recent.ties_of(payment, time)}:
-                    if end not in crossed and end.label not in PLACES:
+                payments = recent.payments_of(one, time, _MOST_PAYMENTS)
+                ends = {end for payment in payments for end in recent.ties_of(payment, time)}
+                shared = [end for end in ends if end.label not in PLACES and recent.is_shared(end)]
+                seen.add(one)
+                if not _is_twice({end.label for end in shared}, payments):
+                    continue
+                found[one] = payments
+                for end in shared:
+                    if end not in crossed:
                         crossed.add(end)
                         near |= recent.cards_at(end)
-            ahead = sorted(near - found.keys())
-        return {one: payments for one, payments in found.items() if payments}
+            ahead = sorted(near - seen)
+        return found
 
     def _edges(self, payments: Mapping[Entity, list[Payment]], time: int) -> dict[Entity, dict[Entity, float]]:
         """The faded weights between cards and what at least two of them share."""
@@ -153,8 +165,7 @@ class DenseBlockSearch:
         rarity = {}
         for end, near in cards.items():
             if near > 1:
-                degree = len(recent.cards_at(end)) if end.label in PLACES else near
-                rarity[end] = _WEIGHTS[end.label] / math.log(degree + 5)
+                rarity[end] = _WEIGHTS[end.label] / math.log(len(recent.cards_at(end)) + 5)
         return {
             card: {end: weight * rarity[end] for end, weight in weights.items() if end in rarity}
             for card, weights in edges.items()
@@ -182,11 +193,7 @@ def _tying(payments: list[Payment], shared: Mapping[Entity, float]) -> list[Paym
 
 
 def _tied(cards: Iterable[Entity], edges: Edges, payments: Mapping[Entity, list[Payment]]) -> set[Entity]:
-    """The cards that are tied in two ways to cards of other owners that are.
-
-    A way is a kind of entity that both share, places left out. That most of its payments were declined is another
-    one, but not beside an address: an issuer's outage declines everybody at home.
-    """
+    """The cards that are tied in two ways to cards of other owners that are."""
     held = set(cards)
     while True:
         owners: defaultdict[Entity, set[Entity]] = defaultdict(set)
@@ -197,12 +204,22 @@ def _tied(cards: Iterable[Entity], edges: Edges, payments: Mapping[Entity, list[
         tied = set()
         for card in held:
             kinds = {end.label for end in edges[card] if len(owners[end]) > 1} - PLACES
-            declined = 2 * sum(payment.declined for payment in payments[card]) >= len(payments[card])
-            if len(kinds) > 1 or (declined and kinds - {"Address"}):
+            if _is_twice(kinds, payments[card]):
                 tied.add(card)
         if tied == held:
             return held
         held = tied
+
+
+def _is_twice(kinds: set[str], payments: list[Payment]) -> bool:
+    """Whether a card that shares entities of these kinds with others is tied to them in two ways.
+
+    Each kind is one. That most of its payments were declined is another, but not beside an address alone: an
+    issuer's outage declines everybody at home.
+    """
+    if len(kinds) > 1 or not kinds - {"Address"}:
+        return len(kinds) > 1
+    return 2 * sum(payment.declined for payment in payments) >= len(payments)
 
 
 def _owners(cards: Iterable[Entity], payments: Mapping[Entity, list[Payment]]) -> set[Entity]:

@@ -16,8 +16,11 @@ import msgspec
 from graph.events import Entity, Transaction
 from streaming.components import Components
 
-#: Expiry is by whole steps of event time (ms).
-_STEP_MS = 60_000
+#: The times of an account's identifiers are kept to the minute (ms), as the graph has them.
+_RESOLUTION_MS = 60_000
+#: A span expires in so many steps; a limit that is reached puts out this share at once.
+_STEPS = 60
+_SHARE = 20
 
 #: What says nothing about belonging together by itself: strangers meet at a merchant and behind an address.
 PLACES = frozenset({"IP", "Merchant"})
@@ -44,6 +47,7 @@ class RecentTransactions:
 
     def __init__(self, span_ms: int, limit: int) -> None:
         self._span_ms = span_ms
+        self._step_ms = max(1, span_ms // _STEPS)
         self._limit = limit
         self._due: list[tuple[int, str]] = []
         self._held: dict[str, Payment | None] = {}
@@ -72,7 +76,8 @@ class RecentTransactions:
         heapq.heappush(self._due, (time, key))
         if len(self._held) > self._limit:
             held = len(self._held)
-            self._forget_before(self._due[0][0] + _STEP_MS)
+            self._due.sort()
+            self._forget_before(self._due[held // _SHARE][0] + 1)
             self.dropped += held - len(self._held)
         return True
 
@@ -95,7 +100,7 @@ class RecentTransactions:
 
     def identify(self, account: Entity, identifier: Entity, time: int) -> None:
         """Note that an account that has payments here had an identifier at a time (epoch ms)."""
-        time = time // _STEP_MS * _STEP_MS  # as the graph has it
+        time = time // _RESOLUTION_MS * _RESOLUTION_MS
         known = self._identifiers.setdefault(account, {})
         known[identifier] = max(time, known.get(identifier, time))
         self._accounts[identifier].add(account)
@@ -117,8 +122,8 @@ class RecentTransactions:
         return {*self._cards, *self._accounts} - self.accounts()
 
     def advance(self, now: int) -> None:
-        """Forget what is older than the span, once a minute of event time."""
-        floor = (now - self._span_ms) // _STEP_MS * _STEP_MS
+        """Forget what is older than the span, once in a 60th of it."""
+        floor = (now - self._span_ms) // self._step_ms * self._step_ms
         if floor > self._floor:
             self._forget_before(floor)
 
@@ -144,6 +149,11 @@ class RecentTransactions:
         for account in self._accounts.get(end, ()):
             cards.update(self._cards[account])
         return cards
+
+    def is_shared(self, end: Entity) -> bool:
+        """Whether an end was seen with more than one card, or such accounts."""
+        accounts = self._accounts.get(end, ())
+        return len(self._cards.get(end, ())) > 1 or len(accounts) > 1 or len(self.cards_at(end)) > 1
 
     def _forget_before(self, floor: int) -> None:
         self._floor = floor

@@ -100,7 +100,7 @@ def test_terminals_and_refunds_say_nothing() -> None:
 def test_memory_is_bounded_and_the_oldest_go_first() -> None:
     recent = RecentTransactions(HOUR, limit=10)
     for n in range(40):
-        recent.add(transaction(f"t{n}", f"c{n}", event_time=NOON + n * MINUTE, device="d"))
+        recent.add(transaction(f"t{n}", f"c{n}", event_time=NOON + n * 1_000, device="d"))
         assert len(recent) <= 10
     assert recent.cards_at(Entity("Device", "d")) == {Entity("Card", f"hmac:c{n}") for n in range(30, 40)}
     assert recent.dropped == 30
