@@ -165,8 +165,9 @@ class Finding(msgspec.Struct, frozen=True):
     """One rule that holds at one touch of one anchor.
 
     ``time`` is the touch, epoch ms; ``identity`` makes two findings of a rule the same; ``members`` and
-    ``evidence`` (transaction ids) are sorted. ``burst`` is the highest MIDAS score of its members at that time,
-    and ``part`` says which part of a ring's risk it is evidence for.
+    ``evidence`` (transaction ids) are sorted. ``burst`` says how far the busiest of the members, or of the edges
+    between them, ran above its own past then (the MIDAS score; ``None`` where nobody looked), and ``part`` says
+    which part of a ring's risk it is evidence for.
     """
 
     rule: str

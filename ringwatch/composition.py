@@ -28,6 +28,7 @@ from streaming.addresses import is_kafka, parse_kafka
 from streaming.assembler import Assembler
 from streaming.codec import Codec
 from streaming.dead_letters import DeadLetterLimit, DeadLetterSink, open_sink
+from streaming.dense_block import DensitySettings
 from streaming.detector import Counts, Detector
 from streaming.event_time import EventClock
 from streaming.findings import FindingsForwarder, FindingsReader, findings_topic
@@ -39,6 +40,7 @@ from streaming.ring_settings import RingSettings
 from streaming.ring_store import Letter, RingStore
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
 from streaming.tokens import CardTokenizer, load_card_key
+from streaming.watch import GraphWatch
 
 Stage = Literal["all", "detect", "assemble"]
 
@@ -173,6 +175,7 @@ def opened_worker(
                 DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
                 clock,
                 metrics,
+                _watch(graph, settings, metrics),
             )
             counts = detector.counts
         if options.stage == "detect":
@@ -239,6 +242,18 @@ class _Housekeeping:
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:
             self._swept = watermark
+
+
+def _watch(graph: Graph, settings: Settings, metrics: Metrics) -> GraphWatch | None:
+    chosen = settings.density
+    if not chosen.enabled:
+        return None
+    wanted = DensitySettings(
+        half_life_ms=chosen.half_life_s * 1000,
+        min_density=chosen.min_density,
+        min_owners=chosen.min_owners,
+    )
+    return GraphWatch(graph, wanted, chosen.max_transactions, metrics)
 
 
 def _publisher(

@@ -27,12 +27,14 @@ from pydantic_settings import (
 
 from graph.errors import ConfigurationError
 from graph.writer import WriterSettings
+from streaming.dense_block import DensitySettings
 
 #: Read when it is there and no other file is named.
 DEFAULT_FILE = Path("ringwatch.toml")
 
 _PREFIX = "RINGWATCH_"
 _CAPS = WriterSettings().hub_caps
+_DENSITY = DensitySettings()
 
 #: Properties of the Kafka client that carry Ringwatch's promises, and those that have a place of their own.
 _FIXED_PROPERTIES = {
@@ -149,6 +151,19 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, str(value) if isinstance(value, int | float) else value
 
 
+class DensitySection(Section):
+    """The search for rings that no rule names: when a block is dense, and how many transactions it holds.
+
+    A payment counts half after ``half_life_s`` of event time; a block has ``min_owners`` different owners or more.
+    """
+
+    enabled: bool = True
+    half_life_s: Positive = _DENSITY.half_life_ms // 1000
+    min_density: Annotated[float, Field(gt=0)] = _DENSITY.min_density
+    min_owners: Annotated[int, Field(ge=2)] = _DENSITY.min_owners
+    max_transactions: Positive = 100_000
+
+
 class KafkaSection(Section):
     """The consumer group, and librdkafka's own properties (``[kafka.client]``), for TLS and SASL for example."""
 
@@ -203,6 +218,7 @@ class Settings(BaseSettings):
     breaker: BreakerSection = BreakerSection()
     hubs: HubsSection = HubsSection()
     rings: RingsSection = RingsSection()
+    density: DensitySection = DensitySection()
     kafka: KafkaSection = KafkaSection()
     telemetry: TelemetrySection = TelemetrySection()
     dead_letters: DeadLettersSection = DeadLettersSection()

@@ -1,4 +1,4 @@
-"""A micro-batch from bytes to findings: decode, write, run the rules."""
+"""A micro-batch from bytes to findings: decode, write, run the rules, watch for rings that no rule names."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from streaming.dead_letters import DeadLetter, DeadLetterLimit, DeadLetterSink
 from streaming.event_time import EventClock
 from streaming.metrics import Metrics
 from streaming.records import Batch, Record
+from streaming.watch import GraphWatch
 
 
 class Detection(msgspec.Struct, frozen=True):
@@ -75,7 +76,9 @@ class Detector:
         limit: DeadLetterLimit,
         clock: EventClock,
         metrics: Metrics,
+        watch: GraphWatch | None = None,
     ) -> None:
+        self._watch = watch
         self._codec = codec
         self._writer = writer
         self._rules = rules
@@ -118,6 +121,8 @@ class Detector:
         wrote = time.perf_counter()
         watermark = self._clock.advance()
         findings = self._rules.run(Touches.of(written), batch.ends, watermark)
+        if self._watch is not None:
+            findings = self._watch.observe(written, findings)
         self._count(batch, written, bad, late)
         self._limit.observe(len(batch.records), [error.reason for _, error in bad])
         self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})

@@ -71,12 +71,17 @@ class Metrics:
         Counter, About("Nodes and relationships deleted because they expired, by kind.", ("kind",))
     ]
 
-    # What the rules do.
+    # What the rules do; the search for dense blocks counts as one of them, dense_block.
     rule_seconds: Annotated[Histogram, About("Time that one rule takes on one batch.", ("rule",))]
     rule_anchors: Annotated[Counter, About("Anchors that a rule was run on.", ("rule",))]
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
     shadow_findings: Annotated[Counter, About("Findings of a rule in status test, which alert nobody.", ("rule",))]
     rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
+    density_held: Annotated[
+        Levels,
+        About("What the search for dense blocks holds in memory, by kind (transactions, edges).", ("kind",)),
+    ]
+    density_dropped: Annotated[Counter, About("Transactions that it let go before their time, to bound memory.")]
 
     rule_refusals: Annotated[
         Counter, About("Changed rule files that were refused; what ran before went on.", ("rule",))
