@@ -4,8 +4,9 @@ So the touches up to one window after it are read back from the graph, to be tes
 their identifiers and devices: a late event at an e-mail, phone or address concerns every account that has it,
 one at a device every account whose cards used it, and one at an account, which may name none of them, those that
 share one with it; and by transfers, so that one at an account concerns those that its money may have reached
-since. Cards that were called fraud are tied by the merchants at which they paid: a late event or a label of one
-concerns the labels of the others.
+since. Cards are tied by where they were together: a late event at a merchant that is no hub concerns those that
+paid there at the time; and those that were called fraud by the merchants at which they paid: a late event or a
+label of one concerns the labels of the others.
 """
 
 from __future__ import annotations
@@ -27,9 +28,19 @@ _MAX_RELATIVES = 50
 _TRANSFERS = 3
 _RECEIVERS = 50
 
-_BOUNDS = {"limit": MAX_TOUCHES, "relatives": _MAX_RELATIVES, "receivers": _RECEIVERS, "hour_ms": HOUR_MS}
+#: No more cards than this were at a merchant together with a late one.
+_VISITORS = 200
+
+_BOUNDS = {
+    "limit": MAX_TOUCHES,
+    "relatives": _MAX_RELATIVES,
+    "receivers": _RECEIVERS,
+    "visitors": _VISITORS,
+    "hour_ms": HOUR_MS,
+}
 
 _IN_TIME = "t.time > row.after AND t.time <= row.until"
+_OF_CARD = f"MATCH (x)-[:MADE]->(t:Transaction) WHERE {_IN_TIME} "
 _OF_ACCOUNT = f"MATCH (x)-[:OWNS]->(:Card)-[:MADE]->(t:Transaction) WHERE t.account = x.id AND {_IN_TIME} "
 
 #: From an account x to those that share an identifier with it.
@@ -73,24 +84,49 @@ def _of_accounts() -> str:
     return f"CALL {{ {united} }} WITH id, t"
 
 
+#: From a merchant m to the cards x that paid there within an hour or so of the late events.
+_VISITED_BY = (
+    "UNWIND range(row.after / $hour_ms - 1, row.last / $hour_ms + 1) AS hour "
+    "MATCH (u:Transaction {merchant_hour: m.id + '|' + toString(hour)}) "
+    "USING INDEX SEEK u:Transaction(merchant_hour) "
+    "MATCH (u)<-[:MADE]-(x:Card) WITH DISTINCT row, x ORDER BY x.id LIMIT $visitors "
+)
+
+
+#: The labels of those that were called fraud, as card x was, and paid where it did.
+_OF_FRAUDS = (
+    "MATCH (x)-[:PAID]->(m:Merchant) WHERE x.fraud_since IS NOT NULL AND m.hub_since > row.after "
+    "MATCH (m)<-[:PAID]-(y:Card) WHERE y.fraud_since IS NOT NULL MATCH (y)<-[:OF]-(l:Label) "
+    "UNWIND [l.time, y.fraud_since] AS time WITH row, y AS x, {time: time} AS t WHERE "
+    f"{_IN_TIME} "
+)
+
+
+def _of_cards() -> str:
+    """What a card paid, what those paid who were with it at the late events' merchants, and labels of frauds."""
+    card = "WITH row MATCH (x:Card {id: row.id})"
+    merchants = (
+        "MATCH (x)-[:MADE]->(u:Transaction) WHERE u.time >= row.after AND u.time <= row.last "
+        "MATCH (u)-[:AT]->(m:Merchant) WHERE m.is_hub = false WITH DISTINCT row, m "
+    )
+    parts = [_OF_CARD, f"{merchants}{_VISITED_BY}{_OF_CARD}", _OF_FRAUDS]
+    united = " UNION ALL ".join(f"{card} {part}RETURN x.id AS id, t.time AS time" for part in parts)
+    return f"CALL {{ {united} }} WITH id, {{time: time}} AS t"
+
+
+def _of_visitors() -> str:
+    """What those paid who were at the merchant at the time."""
+    merchant = "MATCH (m:Merchant {id: row.id}) WHERE m.is_hub = false WITH row, m "
+    return f"{merchant}{_VISITED_BY}{_OF_CARD}WITH x.id AS id, t"
+
+
 def _of_holders(label: str, concerned: str) -> str:
     holders = f"MATCH (i:{label} {{id: row.id}})<-[:HAS]-(x:Account) WHERE i.is_hub = false "
     return f"{holders}{_OF_ACCOUNT} WITH {concerned} AS id, t"
 
 
-_OF_CARD = (
-    "CALL { WITH row "
-    f"MATCH (:Card {{id: row.id}})-[:MADE]->(t:Transaction) WHERE {_IN_TIME} RETURN row.id AS id, t.time AS time "
-    "UNION ALL WITH row "
-    "MATCH (c:Card {id: row.id})-[:PAID]->(m:Merchant) "
-    "WHERE c.fraud_since IS NOT NULL AND m.hub_since > row.after "
-    "MATCH (m)<-[:PAID]-(x:Card) WHERE x.fraud_since IS NOT NULL MATCH (x)<-[:OF]-(l:Label) "
-    "UNWIND [l.time, l.fraud_since] AS time WITH row, x, time WHERE time > row.after AND time <= row.until "
-    "RETURN x.id AS id, time } WITH id, {time: time} AS t"
-)
-
 #: For rules anchored at a label: label of the late entity → the concerned anchors' transactions (or labels) t in
-#: (after, until] of one row {id, after, until}.
+#: (after, until] of one row {id, after, last, until}, whose late events lie in [after, last].
 _CONCERNED: dict[str, dict[str, str]] = {
     "Account": {
         "Account": _of_accounts(),
@@ -100,7 +136,7 @@ _CONCERNED: dict[str, dict[str, str]] = {
             f"{_OF_ACCOUNT} WITH x.id AS id, t"
         ),
     },
-    "Card": {"Card": _OF_CARD},
+    "Card": {"Card": _of_cards(), "Merchant": _of_visitors()},
     **{label: {label: _at_place(label)} for label in ("Device", "IP", "Merchant")},
     **{label: {label: _of_holders(label, "row.id")} for label in ("Address", "Email", "Phone")},
 }
@@ -118,9 +154,9 @@ def later_touches(
     for label, concerned in _CONCERNED[anchor].items():
         causes = late.get(label, {})
         rows = [
-            {"id": entity_id, "after": after, "until": until}
+            {"id": entity_id, "after": first, "last": last, "until": last + window_ms}
             for entity_id, times in sorted(causes.items())
-            for after, until in _stretches(times, window_ms)
+            for first, last in _stretches(times, window_ms)
         ]
         query = (
             f"UNWIND $rows AS row CALL {{ WITH row {concerned} "
@@ -137,11 +173,11 @@ def later_touches(
 
 
 def _stretches(times: Iterable[int], window_ms: int) -> list[tuple[int, int]]:
-    """The windows (t, t + window] of sorted times, those that overlap joined."""
+    """The first and last of sorted times whose windows (t, t + window] overlap."""
     joined: list[tuple[int, int]] = []
     for time in times:
-        if joined and time <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], time + window_ms)
+        if joined and time <= joined[-1][1] + window_ms:
+            joined[-1] = (joined[-1][0], time)
         else:
-            joined.append((time, time + window_ms))
+            joined.append((time, time))
     return joined

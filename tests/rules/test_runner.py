@@ -170,3 +170,17 @@ def test_a_late_transfer_concerns_whoever_its_money_may_have_reached(graph: Grap
         "d": {NOON + 20 * MINUTE: 10 * MINUTE},
         "e": {NOON + 30 * MINUTE: 20 * MINUTE, NOON + 40 * MINUTE: 30 * MINUTE},
     }
+
+
+def test_a_late_payment_concerns_the_cards_that_were_there_too(graph: Graph) -> None:
+    def paid(card: str, merchant: str, minute: int) -> Transaction:
+        return transaction(f"{card}{merchant}", card, event_time=NOON + minute * MINUTE, merchant=merchant)
+
+    writer = GraphWriter(graph)
+    writer.write([paid("a", "m", 10), paid("a", "n", 70), paid("b", "n", 60), paid("late", "m", 300)])
+    late = Touches.of(writer.write([paid("late", "n", 65)])).late
+    assert late == {"Card": {"hmac:late": [NOON + 65 * MINUTE]}, "Merchant": {"n": [NOON + 65 * MINUTE]}}
+    assert later_touches(graph, "Card", late, 24 * HOUR) == {
+        "hmac:a": {NOON + 70 * MINUTE: 5 * MINUTE},
+        "hmac:late": {NOON + 300 * MINUTE: 235 * MINUTE},
+    }

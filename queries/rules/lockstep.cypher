@@ -1,0 +1,192 @@
+/*
+id = "lockstep"
+title = "Lockstep"
+version = 1
+status = "stable"
+severity = "high"
+anchor = ["Card"]
+identity = ["card"]
+budget_ms = 250
+rationale = """
+Cards that turn up at the same merchants, new to all of them, within an hour of each other and one merchant after the
+other, are in one hand: people share a place or two, and mostly ones that they know.
+"""
+source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
+blind_spots = """
+Groups that share fewer merchants a day, spread over more than an hour, or go where their cards have been before or
+where more than the hub cap pay. A crowd hides a small group: where more than max_crowd payments were made around a
+card's own, it takes min_share of them. A coach party that shops in small places looks like a ring. At the start of a
+stream every merchant is new. Of a card's new merchants the first max_merchants are read, and of a merchant's hour the
+first max_per_hour transactions.
+"""
+triage = "Do the amounts repeat? Do the cards share a device, an address or an issuer? Were the merchants new to everybody?"
+
+[returns]
+card = { role = "core", label = "Card" }
+peer_ids = { role = "core", label = "Card" }
+account_ids = { role = "member", label = "Account" }
+transactions = { role = "evidence" }
+peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to them all at which they were together in the window" }
+
+[[false_positives]]
+name = "visitors of a concert, at the ticket shop and the bar"
+fixture = "concert"
+
+[[false_positives]]
+name = "a festival: some of the crowd go to the same three stalls"
+fixture = "festival"
+
+[[false_positives]]
+name = "commuters who meet at the kiosk, the bakery and the café every day"
+fixture = "commuters"
+
+[params.window_ms]
+default = 86400000
+min = 3600000
+max = 604800000
+meaning = "how far back the window reaches, in milliseconds"
+
+[params.together_ms]
+default = 3600000
+min = 60000
+max = 3600000
+meaning = "how far apart two payments at a merchant may be, in milliseconds"
+
+[params.min_peers]
+default = 4
+min = 2
+max = 100
+meaning = "other cards that were at min_merchants of the same merchants, each of them at the latest one"
+
+[params.min_merchants]
+default = 3
+min = 2
+max = 20
+meaning = "merchants that a card shares with another"
+
+[params.max_crowd]
+default = 30
+min = 5
+max = 200
+meaning = "up to how many payments of others around a card's own a merchant counts in any case"
+
+[params.min_share]
+default = 0.5
+min = 0.1
+max = 1.0
+meaning = "the peers' share of these payments, from which on it counts all the same"
+
+[params.max_merchants]
+default = 20
+min = 5
+max = 100
+meaning = "new merchants of a card in the window that are read, the first"
+
+[params.max_per_hour]
+default = 200
+min = 50
+max = 2000
+meaning = "transactions of one hour at a merchant that are read, the first of the hour"
+
+[params.max_evidence]
+default = 500
+min = 10
+max = 5000
+meaning = "transaction ids that a finding carries, the newest"
+*/
+UNWIND $anchors AS a
+MATCH (c:Card {id: a.id})-[p:PAID]->()
+WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
+WITH a, c, count(p) AS found
+WHERE found >= $min_merchants
+CALL {
+  WITH a, c
+  MATCH (c)-[p:PAID]->(m:Merchant)
+  WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.hub_since > a.first
+  RETURN m, p ORDER BY p.first_seen, m.id LIMIT $max_merchants
+}
+WITH a, collect({merchant: m, first: p.first_seen, last: CASE WHEN p.last_seen < a.last THEN p.last_seen ELSE a.last END}) AS fresh
+WHERE size(fresh) >= $min_merchants
+CALL {
+  WITH a, fresh
+  UNWIND fresh AS visit
+  WITH a, visit
+  WHERE visit.last >= a.first - 60000
+  WITH a, visit.merchant AS m
+  UNWIND a.times AS time
+  UNWIND range((time - $together_ms) / 3600000, time / 3600000) AS hour
+  MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
+  WHERE t.time >= time - $together_ms AND t.time <= time
+  WITH m, time, count(t) AS met
+  RETURN max(met) AS met
+}
+WITH a, fresh, met
+WHERE met > $min_peers
+UNWIND fresh AS visit
+WITH a, visit.merchant AS m, visit.first AS first, visit.last AS last
+CALL {
+  WITH a, m, first, last
+  UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+  CALL {
+    WITH a, m, hour
+    MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  MATCH (t)<-[:MADE]-(c:Card)
+  WITH a, t, c ORDER BY t.time, t.id
+  WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account}) AS seen
+  RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
+}
+WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
+WHERE size(own) > 0 AND size(others) >= $min_peers
+UNWIND others AS o
+WITH a, m, first, own, others, o.card AS peer, collect(o) AS visits
+WITH a, peer, collect({merchant: m, since: first, own: own, others: others, visits: visits}) AS shared
+WHERE size(shared) >= $min_merchants
+WITH a, collect({peer: peer, shared: shared}) AS peers
+WHERE size(peers) >= $min_peers
+UNWIND peers AS p
+UNWIND p.shared AS s
+WITH a, p.peer AS peer, s, s.merchant AS m
+MATCH (c:Card {id: peer})-[p:PAID]->(m)
+WHERE p.first_seen > a.first - $window_ms - 60000
+WITH a, collect({peer: peer, merchant: m.id, until: m.hub_since, own: s.own, others: s.others, visits: s.visits,
+                 since: CASE WHEN p.first_seen < s.since THEN p.first_seen ELSE s.since END}) AS ties
+UNWIND a.times AS time
+UNWIND ties AS tie
+WITH a.id AS card, time, tie, [s IN tie.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
+WHERE size(own) > 0 AND tie.until > time AND tie.since > time - $window_ms - 60000
+WITH card, time, tie, own,
+     [o IN tie.visits WHERE o.time > time - $window_ms AND o.time <= time
+                        AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
+     size([o IN tie.others WHERE o.time > time - $window_ms AND o.time <= time
+                             AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)]) AS crowd
+WHERE size(visits) > 0
+WITH card, time, tie.peer AS peer, collect({merchant: tie.merchant, own: own, visits: visits, crowd: crowd}) AS shared
+WHERE size(shared) >= $min_merchants
+UNWIND shared AS s
+WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
+     collect({peer: peer, own: s.own, visits: s.visits}) AS ties
+WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
+UNWIND ties AS tie
+WITH card, time, merchant, tie,
+     any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
+WITH card, time, tie.peer AS peer, collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
+WHERE size(shared) >= $min_merchants
+WITH card, time, collect({peer: peer, shared: shared}) AS peers
+WHERE size(peers) >= $min_peers
+UNWIND peers AS p
+UNWIND p.shared AS s
+UNWIND s.seen AS seen
+WITH card, time, p.peer AS peer, s.merchant AS merchant, s.here AS here, seen ORDER BY seen.time DESC, seen.id
+WITH card, time, count(DISTINCT peer) AS peers, count(DISTINCT merchant) AS merchants,
+     collect(DISTINCT peer) AS peer_ids,
+     collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.id) AS transactions,
+     count(DISTINCT CASE WHEN here THEN peer END) AS met
+WHERE met >= $min_peers
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids, account_ids,
+       transactions[0..$max_evidence] AS transactions, peers, merchants
