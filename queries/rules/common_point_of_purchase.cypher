@@ -2,7 +2,7 @@
 id = "common_point_of_purchase"
 title = "Common point of purchase"
 version = 1
-status = "test"
+status = "stable"
 severity = "critical"
 anchor = ["Card"]
 gate = { fraud_labels = "min_labels" }
@@ -17,7 +17,7 @@ blind_spots = """
 It sees what labels say, weeks after the fact, and only as far back as transactions are kept. A merchant past the hub
 cap is not judged: among so many customers a compromise shows only against that merchant's own expected fraud. Cards
 that were abused at a merchant itself, and never paid there before, do not count towards it. What matters is the
-first abuse that is known of a card: purchases after it say nothing.
+first abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing.
 """
 triage = "Since when, and through which terminal or page, did these cards pay there? Which other cards did?"
 
@@ -57,6 +57,12 @@ min = 86400000
 max = 31536000000
 meaning = "how long before its first abuse a card's purchase counts, in milliseconds"
 
+[params.min_gap_ms]
+default = 86400000
+min = 0
+max = 2592000000
+meaning = "how long before it at the least, in milliseconds: what is nearer may be abuse that nobody has labelled yet"
+
 [params.min_labels]
 default = 1
 min = 1
@@ -70,7 +76,7 @@ max = 100
 meaning = "cards called fraud that paid at the merchant before they were abused"
 
 [params.min_share]
-default = 0.2
+default = 0.1
 min = 0.0
 max = 1.0
 meaning = "their share among all cards that paid there"
@@ -149,7 +155,7 @@ WITH merchant, anchor, time, all_cards,
      [one IN accused | {id: one.id, since: one.since, frauds: [l IN one.labels | l.transaction],
        abused: reduce(first = 4611686018427387904, l IN one.labels | CASE WHEN l.at < first THEN l.at ELSE first END)}] AS accused
 WITH merchant, anchor, time, all_cards,
-     [one IN accused WHERE one.abused <= time AND one.since + 60000 <= one.abused] AS before
+     [one IN accused WHERE one.abused <= time AND one.since <= one.abused - $min_gap_ms] AS before
 WITH anchor, time, collect({merchant: merchant, all_cards: all_cards, before: before,
                             others: size([one IN before WHERE one.id <> anchor])}) AS places
 WITH anchor, time, places, reduce(n = 0, place IN places | n + place.others) AS bad_anywhere,
@@ -166,7 +172,7 @@ CALL {
     WITH place, time, one
     MATCH (:Card {id: one.id})-[:MADE]->(t:Transaction)
     WHERE t.merchant_hour = place.merchant + '|' + toString(t.hour) AND t.status = 'approved'
-      AND t.time > time - $window_ms AND t.time >= one.abused - $lookback_ms AND t.time < one.abused
+      AND t.time > time - $window_ms AND t.time >= one.abused - $lookback_ms AND t.time <= one.abused - $min_gap_ms
     WITH t ORDER BY t.time, t.id LIMIT $max_per_card
     RETURN collect(t.id) AS bought
   }
