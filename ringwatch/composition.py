@@ -165,7 +165,9 @@ def opened_worker(
             letters = stack.enter_context(_dead_letters(settings, options))
             clock = EventClock(settings.stream.lateness_s * 1000)
             clock.restore(RingStore(graph).ledger()["watermark"])
-            operation, reload = operated_rules(graph, settings, checkpoints, metrics)
+            watch = _watch(graph, settings, metrics)
+            order = watch.order if watch is not None else None
+            operation, reload = operated_rules(graph, settings, checkpoints, metrics, order)
             front = detector = Detector(
                 codec,
                 GraphWriter(graph, settings.writer()),
@@ -175,7 +177,7 @@ def opened_worker(
                 DeadLetterLimit(settings.dead_letters.limit_share, settings.dead_letters.window),
                 clock,
                 metrics,
-                _watch(graph, settings, metrics),
+                watch,
             )
             counts = detector.counts
         if options.stage == "detect":

@@ -11,6 +11,7 @@ budget_ms = 250
 rationale = """
 Cards that have nothing in common but one merchant, at which all of them paid before they were abused: there their
 data was stolen. Whoever else paid there is next, which is why it is worth knowing before the next chargeback.
+The evidence is the abuse; where a label names a card and no transaction, it is the card's purchases at the merchant.
 """
 source = "typology 8 of the catalogue; bad cards over all cards, and never their count, as card schemes ask for"
 blind_spots = """
@@ -178,7 +179,8 @@ CALL {
   }
   WITH one, bought ORDER BY one.id
   WHERE size(bought) > 0
-  RETURN collect(one.id) AS card_ids, collect([id IN one.frauds WHERE id IS NOT NULL] + bought) AS parts
+  RETURN collect(one.id) AS card_ids, collect(CASE WHEN size([id IN one.frauds WHERE id IS NOT NULL]) > 0
+                 THEN [id IN one.frauds WHERE id IS NOT NULL] ELSE bought END) AS parts
 }
 WITH anchor, time, place.merchant AS merchant, place.all_cards AS all_cards, bad_elsewhere, cards_elsewhere,
      card_ids, parts, size(card_ids) AS cards
