@@ -39,17 +39,21 @@ class CountMinSketch:
         self._cells = array("d", bytes(8 * width * depth))
         self.total = 0.0
 
-    def add(self, key: int, amount: float) -> None:
-        """Add an amount above zero to a key of 64 bits."""
-        cells, shift = self._cells, self._shift
-        for factor, offset in self._rows:
-            cells[offset + (key * factor & _MASK) >> shift] += amount
+    def places(self, key: int) -> list[int]:
+        """Where sketches of this width and depth hold a key of 64 bits."""
+        shift = self._shift
+        return [offset + ((key * factor & _MASK) >> shift) for factor, offset in self._rows]
+
+    def add(self, places: list[int], amount: float) -> None:
+        """Add an amount above zero to the key that is held at these places."""
+        cells = self._cells
+        for place in places:
+            cells[place] += amount
         self.total += amount
 
-    def estimate(self, key: int) -> float:
-        """The sum at a key, or more."""
-        cells, shift = self._cells, self._shift
-        return min(cells[offset + (key * factor & _MASK) >> shift] for factor, offset in self._rows)
+    def estimate(self, places: list[int]) -> float:
+        """The sum of the key that is held at these places, or more."""
+        return min([self._cells[place] for place in places])
 
     def scale(self, factor: float) -> None:
         """Multiply every sum."""
@@ -78,12 +82,14 @@ class _Counts:
             self._weight /= self._decay**ticks
 
     def add(self, key: int) -> None:
-        self._current.add(key, self._weight)
-        self._total.add(key, 1.0)
+        places = self._total.places(key)
+        self._current.add(places, self._weight)
+        self._total.add(places, 1.0)
 
     def compared(self, key: int) -> tuple[float, float]:
         """The counts at a key: in the current tick, and since the first one."""
-        return self._current.estimate(key) / self._weight, self._total.estimate(key)
+        places = self._total.places(key)
+        return self._current.estimate(places) / self._weight, self._total.estimate(places)
 
     @property
     def current(self) -> float:

@@ -17,7 +17,7 @@ from graph.events import Entity, Transaction
 from streaming.components import Components
 
 #: The times of an account's identifiers are kept to the minute (ms), as the graph has them.
-_RESOLUTION_MS = 60_000
+RESOLUTION_MS = 60_000
 #: A span expires in so many steps; a limit that is reached puts out this share at once.
 _STEPS = 60
 _SHARE = 20
@@ -100,7 +100,7 @@ class RecentTransactions:
 
     def identify(self, account: Entity, identifier: Entity, time: int) -> None:
         """Note that an account that has payments here had an identifier at a time (epoch ms)."""
-        time = time // _RESOLUTION_MS * _RESOLUTION_MS
+        time = time // RESOLUTION_MS * RESOLUTION_MS
         known = self._identifiers.setdefault(account, {})
         known[identifier] = max(time, known.get(identifier, time))
         self._accounts[identifier].add(account)

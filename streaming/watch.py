@@ -24,7 +24,7 @@ from streaming.bursts import Bursts
 from streaming.dense_block import Block, DenseBlockSearch, DensitySettings
 from streaming.event_time import EventClock
 from streaming.metrics import Metrics
-from streaming.recent import PLACES, RecentTransactions, ends_of
+from streaming.recent import PLACES, RESOLUTION_MS, RecentTransactions, ends_of, identifiers_of
 
 #: What findings of the search carry in place of a rule's id.
 RULE = "dense_block"
@@ -40,6 +40,7 @@ class GraphWatch:
 
     Memory is the transactions of the last ten half-lives, at most ``limit`` of them. It is read back from the
     graph when the first batch comes: a worker that was started again goes on as if it had never stopped.
+    But for one thing: what a refund or a terminal tells of an account's identifiers is known only then.
     """
 
     def __init__(self, graph: Graph, settings: DensitySettings, limit: int, metrics: Metrics) -> None:
@@ -93,12 +94,18 @@ class GraphWatch:
         middle = int(statistics.median(transaction.event_time for transaction in batch))
         since = max(first, middle - memory.span_ms) - memory.span_ms
         ids = {transaction.transaction_id for transaction in batch}
+        told = {
+            (Entity("Account", transaction.account), identifier)
+            for transaction in batch
+            if transaction.account is not None
+            for identifier in identifiers_of(transaction)
+        }
         for transaction in transactions_since(self._graph, since, self._limit):
             if transaction.transaction_id not in ids:
                 memory.remember(transaction)
         recent = memory.recent
         for account, identifier, seen, last in identifiers_since(self._graph, recent.accounts(), since):
-            if seen < first:
+            if seen < first // RESOLUTION_MS * RESOLUTION_MS or (account, identifier) not in told:
                 recent.identify(account, identifier, last)
         for hub, hub_since in hubs_among(self._graph, recent.ends()):
             if hub_since <= first:
