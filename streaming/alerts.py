@@ -91,7 +91,8 @@ class AlertFactory:
             "source": self._source,
             "type": next((name for change, name in _TYPES if change in changes), "ringwatch.ring.updated"),
             "subject": ring.id,
-            "time": rfc3339(ring.last_seen),
+            # A ring has come to be when it was first found, however much of it came in the same batch.
+            "time": rfc3339(ring.detected_at if "created" in changes else ring.last_seen),
             "datacontenttype": "application/json",
             "outboxlane": lane,
             "outboxnumber": number,
@@ -154,6 +155,7 @@ class AlertFactory:
             },
             "first_seen": rfc3339(ring.first_seen),
             "last_seen": rfc3339(ring.last_seen),
+            "detected_at": rfc3339(ring.detected_at),
             "suppressed_count": update.suppressed,
             "merged_from": ring.merged_from,
             "split_from": ring.split_from,

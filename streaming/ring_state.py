@@ -183,6 +183,11 @@ class Ring(msgspec.Struct, kw_only=True):
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
     @property
+    def detected_at(self) -> int:
+        """The event time (ms) of the first finding that told of it: the touch at which it could be known."""
+        return min((member.since for member in self.members.values()), default=self.last_seen)
+
+    @property
     def judged_at(self) -> int | None:
         """When its verdict was given (wall-clock epoch ms), if it has one."""
         return next((made.at for made in reversed(self.history) if made.status == self.verdict), None)

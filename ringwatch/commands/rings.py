@@ -167,6 +167,7 @@ def ring_record(ring: Ring, calibration: Calibration) -> dict[str, Any]:
         "risk": assess(ring, calibration),
         "first_seen": rfc3339(ring.first_seen),
         "last_seen": rfc3339(ring.last_seen),
+        "detected_at": rfc3339(ring.detected_at),
         "revision": ring.revision,
         "members": members,
         "transaction_ids": [key for key, _ in evidence],

@@ -43,7 +43,7 @@ class AlertData(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     risk: Risk = Risk()
     evidence: Evidence = Evidence()
-    merged_from: list[str] = []
+    detected_at: str | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 class Reported:
     """A ring as an analyst met it: when, with what risk, and how often it was told of.
 
-    ``first_alert`` is event time in ms; without alerts it is the ring's first evidence, and ``alerts`` is 0.
+    ``first_alert`` is event time in ms: the touch at which the ring was found, to which a running worker adds its
+    latency (a file's batches are cut by size, so that their ends say nothing of time). Without alerts it is the
+    ring's first evidence, and ``alerts`` is 0.
     ``names`` are all ids that its alerts bore.
     """
 
@@ -94,6 +96,7 @@ def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
         first, risk = moment(times, ring.first_seen, rings_file), ring.risk.final if ring.risk else 0.0
         if alerts:
             first, opening = min(alerts, key=lambda item: (item[0], item[1].data.revision))
+            first = moment(times, opening.data.detected_at or opening.time, rings_file)
             risk = opening.data.risk.final
         names = {alert.data.ring_id for _, alert in alerts}
         reported.append(Reported(ring, first, risk, len(alerts), names or {ring.ring_id}))
