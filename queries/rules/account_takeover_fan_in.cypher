@@ -1,25 +1,28 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 1
+version = 2
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
 gate = { degree = "min_accounts" }
 identity = ["device"]
-budget_ms = 100
+budget_ms = 150
 rationale = """
 Accounts that are long established and have nothing to do with each other, each paying within a day from the same
-device that none of them used before: somebody has their passwords.
+device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
+the account, or the purchase is declined. Somebody has their passwords.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
 Accounts are established by account_created, else by their first transaction here: without account_created nothing
 is found in the first min_age_ms of a stream. A device that the attacker has warmed up with other cards
 (min_new_share). Victims that shared an address, e-mail or phone before, or from
-their first transaction here on, count as one household. A takeover that
-only looks and does not pay. Of one hour only the first max_per_hour transactions at the device are read, and of
-these the first max_per_card of each card.
+their first transaction here on, count as one household. An address is foreign to an account if it is new to it, not
+where the card is billed, and the account had another one or says where the card is billed; so where most victims buy
+what is not delivered, and most of it is approved, nothing is found. Accounts of which no address is known count as
+unlike themselves. A takeover that only looks and does not pay. Of one hour only the first max_per_hour transactions at
+the device are read, and of these the first max_per_card of each card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
 
@@ -30,10 +33,23 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, are declined away from home, or have no known address" }
 
 [[false_positives]]
-name = "a shared computer, in a library or an internet café"
+name = "a shared computer, in a library"
 fixture = "shared_computer"
+
+[[false_positives]]
+name = "an internet café whose guests order home, are declined now and then, or send a present"
+fixture = "internet_cafe"
+
+[[false_positives]]
+name = "a phone model whose fingerprint is the same for all its owners"
+fixture = "colliding_fingerprint"
+
+[[false_positives]]
+name = "a call centre with new machines, or a mail-order shop, that keys in its customers' orders"
+fixture = "call_centre"
 
 [[false_positives]]
 name = "a support desk that acts for customers"
@@ -67,6 +83,12 @@ min = 0.0
 max = 1.0
 meaning = "share of these accounts among them and the cards that the device knew before the window"
 
+[params.min_strange_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of the accounts that order to a foreign address, are declined away from home, or have no known address"
+
 [params.max_per_hour]
 default = 2000
 min = 100
@@ -84,6 +106,12 @@ default = 50
 min = 10
 max = 1000
 meaning = "identifiers of an account, and accounts of each, that are read to tell whether victims are one household"
+
+[params.max_addresses]
+default = 20
+min = 1
+max = 200
+meaning = "addresses of an account that are read, the first it had"
 
 [params.max_evidence]
 default = 500
@@ -107,7 +135,9 @@ CALL {
   WITH c, t ORDER BY t.time, t.id
   WITH c, collect(t) AS made
   UNWIND made[0..$max_per_card] AS t
-  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account} AS seen
+  OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
+  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status,
+                                address: x.id, billing: t.billing_address} AS seen
 }
 WITH a, d, account, seen ORDER BY seen.time DESC, seen.id
 WITH a, d, account, collect(seen) AS made
@@ -131,9 +161,21 @@ CALL {
   RETURN collect({id: id, since: CASE WHEN ours > theirs THEN ours ELSE theirs END,
                   until: x.hub_since}) AS relatives
 }
-WITH a, d, p, joined, relatives, made ORDER BY p.id
+CALL {
+  WITH p
+  MATCH (p)-[h:HAS]->(x:Address)
+  WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+  RETURN collect({id: x.id, since: h.first_seen}) AS homes
+}
+WITH a, d, p, joined, relatives, homes, made ORDER BY p.id
 WITH a, d, collect({id: p.id, opened: coalesce(p.created, p.first_seen), joined: joined, relatives: relatives,
-                    times: [seen IN made | seen.time]}) AS candidates, collect(made) AS parts
+                    settled: coalesce(homes[0].since, a.last + 1),
+                    visits: [seen IN made | {time: seen.time, declined: seen.status = 'declined',
+                             delivered: seen.address IS NOT NULL,
+                             foreign: coalesce(seen.address <> seen.billing, seen.address IS NOT NULL),
+                             billed: seen.billing IS NOT NULL,
+                             since: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]),
+                                             seen.time)}]}) AS candidates, collect(made) AS parts
 WHERE size(candidates) >= $min_accounts
 MATCH (d)<-[u:USED]-(:Card)
 WITH a, d.hub_since AS hub_since, candidates, parts, collect(u.first_seen) AS arrivals
@@ -142,16 +184,27 @@ WITH a, hub_since, candidates, arrivals, window, [seen IN window | seen.time] AS
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, window, size([since IN arrivals WHERE since <= time - $window_ms - 60000]) AS known,
      [p IN candidates WHERE p.opened <= time - $min_age_ms AND p.joined > time - $window_ms - 60000
-      AND any(moment IN p.times WHERE moment > time - $window_ms AND moment <= time)] AS present
+      AND any(visit IN p.visits WHERE visit.time > time - $window_ms AND visit.time <= time)] AS present
 WITH device, time, window, known, present, [p IN present | p.id] AS account_ids
-WITH device, time, window, known, account_ids,
+WITH device, time, window, known, account_ids, present,
      size([p IN present WHERE none(q IN p.relatives WHERE q.id < p.id AND q.id IN account_ids
                                    AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
 WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
+WITH device, time, window, known, account_ids, accounts,
+     [p IN present | {settled: p.settled, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
+                                                   AND visit.time <= time]}] AS present
+WITH device, time, window, known, account_ids, accounts,
+     size([p IN present WHERE p.settled > time
+           OR any(visit IN p.visits WHERE visit.foreign AND visit.since > time - $window_ms - 60000
+                  AND (visit.billed OR p.settled <= time - $window_ms))
+           OR (any(visit IN p.visits WHERE visit.declined)
+               AND none(visit IN p.visits WHERE visit.delivered))]) AS strange
+WHERE strange >= $min_strange_share * size(account_ids)
 UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
         AND seen.account IN account_ids] AS seen
-WITH device, time, account_ids, accounts, 1.0 * accounts / (accounts + known) AS new_share, max(seen.time) AS newest,
+WITH device, time, account_ids, accounts, 1.0 * accounts / (accounts + known) AS new_share,
+     1.0 * strange / size(account_ids) AS strange_share, max(seen.time) AS newest,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.id) AS transactions
 WHERE newest = time AND size(card_ids) >= $min_accounts
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, account_ids, card_ids,
-       transactions[0..$max_evidence] AS transactions, accounts, new_share
+       transactions[0..$max_evidence] AS transactions, accounts, new_share, strange_share

@@ -1,23 +1,28 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Device"]
 gate = { degree = "min_cards" }
 identity = ["device"]
-budget_ms = 100
+budget_ms = 150
 rationale = """
-One device that pays with many cards of many people within a day, most of them new to it, is run by somebody who
-holds other people's cards: a farm of emulators, or a single machine with a stolen list.
+One device that within a day pays with cards that are new to it, for accounts that are hardly older than their first
+order or send their goods to one door, is run by somebody who holds other people's cards: a farm of emulators, or a
+single machine with a stolen list. Customers of long standing who meet at one device have homes of their own.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
-A farm that adds fewer than min_new_cards cards a day. Transactions without an account add cards but never an
-owner: where accounts are unknown, map the card (or the user) to account. Point-of-sale and cash-machine traffic
-is left out, since a terminal belongs to the merchant. Of one hour only the first max_per_hour transactions at
-the device are read, and of these the first max_per_card of each card. A kiosk or call centre on a new device fires until it passes the hub cap; then its ring is withdrawn.
+A farm that adds fewer than min_cards cards a day. Transactions without an account: where accounts are unknown, map
+the card (or the user) to account. An account is strange if nobody knows an address of it, if it shares one that is new
+to it with another account on the device, or if it is young and orders to no address of its own: a farm of young
+accounts that each order to another address is triangulation. Without account_created an account counts as
+opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
+young, and a family's new tablet like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal
+belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the
+first max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"
 
@@ -26,21 +31,37 @@ device = { role = "core", label = "Device" }
 card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards that the device paid with in the window" }
-owners = { role = "measure", threshold = "min_owners", means = "accounts that those cards were used by" }
-new_cards = { role = "measure", threshold = "min_new_cards", means = "of those cards, used on the device for the first time in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "cards that accounts used on the device for the first time in the window" }
+owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young, sharing a new delivery address, or with no known address" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
 [[false_positives]]
 name = "a family's tablet: several people, always the same"
 fixture = "family_tablet"
 
 [[false_positives]]
+name = "a family of old customers on a tablet that they have just bought: the address is known"
+fixture = "new_family_tablet"
+
+[[false_positives]]
 name = "a kiosk that serves everybody"
 fixture = "kiosk"
 
 [[false_positives]]
+name = "a public computer: its guests, old customers and new, order home"
+fixture = "internet_cafe"
+
+[[false_positives]]
+name = "a phone model whose fingerprint is the same for all its owners"
+fixture = "colliding_fingerprint"
+
+[[false_positives]]
 name = "a call centre that keys in its customers' orders"
 fixture = "call_centre"
+
+[[false_positives]]
+name = "a mail-order shop whose customers pick up their parcels at one shop"
+fixture = "parcel_shop"
 
 [[false_positives]]
 name = "a shop's card terminal"
@@ -53,22 +74,28 @@ max = 604800000
 meaning = "how far back the window reaches, in milliseconds"
 
 [params.min_cards]
-default = 4
+default = 3
 min = 2
 max = 50
-meaning = "distinct cards on the device in the window"
+meaning = "distinct cards that accounts used on the device for the first time in the window"
 
 [params.min_owners]
 default = 3
 min = 1
 max = 50
-meaning = "distinct accounts that those cards were used by"
+meaning = "strange accounts on the device in the window"
 
-[params.min_new_cards]
-default = 3
-min = 0
-max = 50
-meaning = "of those cards, how many were used on the device for the first time in the window"
+[params.min_strange_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "their share of the accounts on the device in the window"
+
+[params.max_age_ms]
+default = 2592000000
+min = 60000
+max = 31536000000
+meaning = "how long before the touch an account may have been opened to be young, in milliseconds"
 
 [params.max_per_hour]
 default = 2000
@@ -82,6 +109,12 @@ min = 1
 max = 100
 meaning = "of those, how many count for one card, the first of the hour"
 
+[params.max_addresses]
+default = 20
+min = 1
+max = 200
+meaning = "addresses of an account that are read, the first it had"
+
 [params.max_evidence]
 default = 500
 min = 10
@@ -90,36 +123,70 @@ meaning = "transaction ids that a finding carries, the newest"
 */
 UNWIND $anchors AS a
 MATCH (d:Device {id: a.id})<-[u:USED]-(:Card)
-WHERE d.hub_since > a.first AND u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-WITH a, d, count(u) AS active,
-     sum(CASE WHEN u.first_seen > a.first - $window_ms - 60000 THEN 1 ELSE 0 END) AS arrived
-WHERE active >= $min_cards AND arrived >= $min_new_cards
+WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+WITH a, d, count(u) AS arrived
+WHERE arrived >= $min_cards
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, d, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WHERE t.account IS NOT NULL AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
   MATCH (t)<-[:MADE]-(c:Card)
   WITH d, c, t ORDER BY t.time, t.id
   WITH d, c, collect(t) AS made
   MATCH (c)-[u:USED]->(d)
   UNWIND made[0..$max_per_card] AS t
-  RETURN {id: t.id, time: t.time, account: t.account, card: c.id, since: u.first_seen} AS seen
+  OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
+  RETURN t, c.id AS card, u.first_seen AS since, x
 }
-WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
-WITH a, hub_since, collect(seen) AS window
+WITH a, d, t.account AS account,
+     collect({id: t.id, time: t.time, card: card, since: since, address: x.id, until: x.hub_since}) AS made
+WITH a, d, collect({account: account, made: made}) AS accounts
+WHERE size(accounts) >= $min_owners
+UNWIND accounts AS one
+MATCH (p:Account {id: one.account})
+CALL {
+  WITH p
+  MATCH (p)-[h:HAS]->(x:Address)
+  WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+  RETURN collect({id: x.id, since: h.first_seen}) AS homes
+}
+WITH a, d, p, homes, one.made AS made
+UNWIND made AS seen
+WITH a, d.hub_since AS hub_since, p, homes, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since,
+     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen),
+              card: seen.card, since: seen.since, address: seen.address, until: seen.until,
+              moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
+              settled: homes[0].since}) AS window
 WITH a, hub_since, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_cards
+CALL {
+  WITH time, window
+  UNWIND window AS seen
+  WITH time, CASE WHEN seen.until > time THEN seen.address END AS address, seen
+  WITH time, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
+  UNWIND parcels AS seen
+  WITH time, seen.account AS account, min(seen.opened) AS opened, coalesce(min(seen.settled), time + 1) AS settled,
+       sum(CASE WHEN address IS NOT NULL AND residents = 1 THEN 1 ELSE 0 END) AS own,
+       sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
+       sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
+                THEN 1 ELSE 0 END) AS drops
+  RETURN count(account) AS present,
+         sum(CASE WHEN drops > 0 OR settled > time
+                       OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0)) THEN 1 ELSE 0 END) AS owners
+}
+WITH device, time, window, present, owners
+WHERE owners >= $min_owners AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time,
-     count(DISTINCT seen.card) AS cards, count(DISTINCT seen.account) AS owners,
-     count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS new_cards,
+WITH device, time, owners, 1.0 * owners / present AS strange_share,
+     count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= $min_cards AND owners >= $min_owners AND new_cards >= $min_new_cards
+WHERE cards >= $min_cards
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids,
-       transactions[0..$max_evidence] AS transactions, cards, owners, new_cards
+       transactions[0..$max_evidence] AS transactions, cards, owners, strange_share

@@ -22,7 +22,8 @@ RULES = load_rules()
 
 #: Fields that decide who is tied to whom, or what counts.
 FIELDS = (
-    *("account", "account_created", "amount", "card", "card_bin", "channel", "counterparty", "credit_limit"),
+    *("account", "account_created", "amount", "billing_address", "card", "card_bin", "channel", "counterparty"),
+    "credit_limit",
     *("currency", "device", "email", "ip", "latitude", "longitude", "merchant", "network", "phone", "promotion"),
     *("shipping_address", "status"),
 )
