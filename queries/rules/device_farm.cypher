@@ -15,12 +15,13 @@ single machine with a stolen list. Customers of long standing who meet at one de
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
-A farm that adds fewer than min_cards cards a day. Transactions without an account: where accounts are unknown, map
+A farm that adds fewer than min_cards cards a day, or fewer than min_mixed_cards if it uses old accounts, too, or
+nobody says when they were opened. Transactions without an account: where accounts are unknown, map
 the card (or the user) to account. An account is strange if nobody knows an address of it, if it shares one that is new
 to it with another account on the device, or if it is young and orders to no address of its own: a farm of young
 accounts that each order to another address is triangulation. Without account_created an account counts as
 opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
-young, and a family's new tablet like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal
+young, and the new tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal
 belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the
 first max_per_card of each card.
 """
@@ -78,6 +79,12 @@ default = 3
 min = 2
 max = 50
 meaning = "distinct cards that accounts used on the device for the first time in the window"
+
+[params.min_mixed_cards]
+default = 4
+min = 2
+max = 50
+meaning = "the same unless account_created says of each account on the device that it is young; never below min_cards"
 
 [params.min_owners]
 default = 3
@@ -157,7 +164,7 @@ WITH a, d, p, homes, one.made AS made
 UNWIND made AS seen
 WITH a, d.hub_since AS hub_since, p, homes, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since,
-     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen),
+     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen), created: p.created,
               card: seen.card, since: seen.since, address: seen.address, until: seen.until,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
               settled: homes[0].since}) AS window
@@ -171,22 +178,23 @@ CALL {
   WITH time, CASE WHEN seen.until > time THEN seen.address END AS address, seen
   WITH time, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
   UNWIND parcels AS seen
-  WITH time, seen.account AS account, min(seen.opened) AS opened, coalesce(min(seen.settled), time + 1) AS settled,
+  WITH time, seen.account AS account, min(seen.opened) AS opened,
+       min(seen.created) AS created, coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 THEN 1 ELSE 0 END) AS own,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                 THEN 1 ELSE 0 END) AS drops
-  RETURN count(account) AS present,
+  RETURN count(account) AS present, sum(CASE WHEN created > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
          sum(CASE WHEN drops > 0 OR settled > time
                        OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0)) THEN 1 ELSE 0 END) AS owners
 }
-WITH device, time, window, present, owners
+WITH device, time, window, present, young, owners
 WHERE owners >= $min_owners AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time, owners, 1.0 * owners / present AS strange_share,
+WITH device, time, young = present AS all_young, owners, 1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= $min_cards
+WHERE cards >= CASE WHEN all_young OR $min_mixed_cards < $min_cards THEN $min_cards ELSE $min_mixed_cards END
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids,
        transactions[0..$max_evidence] AS transactions, cards, owners, strange_share

@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -10,13 +10,14 @@ identity = ["strongest"]
 budget_ms = 150
 rationale = """
 Invented people are put together from few parts: accounts opened within some months of each other that share
-e-mails, phones and addresses, two kinds at least between some of them, and rare ones above all.
+e-mails, phones and addresses, two kinds at least between some of them, and rare ones above all. A household shares
+as much, but behind one door, and everybody reads their own mail.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
-Accounts that share one kind only. Rings that open accounts over more than the window. Without account_created an
-account counts as opened at its first transaction here, so that at the start of a stream a household with one
-address and one phone number looks freshly opened. Hub identifiers are no evidence. Of an account's identifiers
+Accounts that share one kind only. Rings that open accounts over more than the window. Up to max_household accounts
+with one address and one phone, each with an e-mail of its own, cannot be told from a household. Without account_created
+an account counts as opened at its first transaction here. Hub identifiers are no evidence. Of an account's identifiers
 the first max_identifiers are read, and of each the first max_holders accounts.
 """
 triage = "Same surname, or a plausible family? Then dismiss. Else: do spend and repayments look like one hand?"
@@ -31,11 +32,16 @@ transactions = { role = "evidence" }
 strongest = { role = "fact" }
 accounts = { role = "measure", threshold = "min_accounts", means = "accounts opened in the window that share identity with this one, itself included" }
 kinds = { role = "measure", threshold = "min_kinds", means = "kinds of identity that the closest of them shares with it" }
+mailboxes = { role = "measure", means = "of the others, those that share an e-mail with it" }
 weight = { role = "measure", threshold = "min_weight", means = "sum over the others of the rarity of what they share with it" }
 
 [[false_positives]]
 name = "a household with one address and one phone number"
 fixture = "household"
+
+[[false_positives]]
+name = "a household that has moved in and opened its accounts in one week"
+fixture = "new_household"
 
 [[false_positives]]
 name = "a student hall: one address, and flatmates with one phone"
@@ -70,6 +76,12 @@ default = 10
 min = 2
 max = 50
 meaning = "up to which degree an identifier counts although an account shares no other kind with the anchor"
+
+[params.max_household]
+default = 5
+min = 1
+max = 50
+meaning = "accounts that may share min_kinds kinds and be a household, if one address is everybody's and no e-mail is shared"
 
 [params.max_identifiers]
 default = 20
@@ -127,16 +139,35 @@ UNWIND held AS link
 WITH anchor, time, kind, id, degree, link
 WHERE link.opened > time - $window_ms
 WITH anchor, time, link.account AS account, count(DISTINCT kind) AS kinds, min(degree) AS rarest,
-     sum(1 / log(degree + 5)) AS weight, collect({kind: kind, id: id}) AS shared
+     sum(1 / log(degree + 5)) AS weight, max(CASE WHEN kind = 'Email' THEN 1 ELSE 0 END) AS mailbox,
+     collect({kind: kind, id: id}) AS shared
 WHERE kinds >= $min_kinds OR rarest <= $max_rare
-WITH anchor, time, count(account) + 1 AS accounts, max(kinds) AS kinds, round(1000 * sum(weight)) / 1000 AS weight,
+WITH anchor, time, count(account) + 1 AS accounts, max(kinds) AS kinds, sum(mailbox) AS mailboxes,
+     sum(CASE WHEN kinds >= $min_kinds THEN 1 ELSE 0 END) + 1 AS close, round(1000 * sum(weight)) / 1000 AS weight,
      [anchor] + collect(account) AS account_ids, collect(shared) AS shares
 WHERE accounts >= $min_accounts AND kinds >= $min_kinds AND weight >= $min_weight
+CALL {
+  WITH time, account_ids
+  UNWIND account_ids AS account
+  MATCH (q:Account {id: account})
+  CALL {
+    WITH q
+    MATCH (q)-[h:HAS]->(x:Address)
+    WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_identifiers
+    RETURN collect({id: x.id, since: h.first_seen}) AS doors
+  }
+  WITH [door IN doors WHERE door.since <= time | door.id] AS doors
+  WHERE size(doors) > 0
+  WITH collect(doors) AS homes
+  RETURN size(homes) = 0 OR any(door IN homes[0] WHERE all(home IN homes WHERE door IN home)) AS together
+}
+WITH anchor, time, accounts, kinds, mailboxes, close, weight, account_ids, shares, together
+WHERE mailboxes > 0 OR NOT together OR close > $max_household
 UNWIND shares AS shared
 UNWIND shared AS s
-WITH anchor, time, accounts, kinds, weight, account_ids, s.kind AS kind, s.id AS id, count(s) AS holders
+WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, s.kind AS kind, s.id AS id, count(s) AS holders
 ORDER BY holders DESC, id
-WITH anchor, time, accounts, kinds, weight, account_ids, collect(id) AS ids,
+WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, collect(id) AS ids,
      collect(CASE WHEN kind = 'Email' THEN id END) AS emails,
      collect(CASE WHEN kind = 'Phone' THEN id END) AS phones,
      collect(CASE WHEN kind = 'Address' THEN id END) AS addresses
@@ -149,4 +180,4 @@ CALL {
   RETURN collect(DISTINCT c.id) AS card_ids, collect(t.id) AS transactions
 }
 RETURN 'Account' AS anchor_label, anchor, time, emails, phones, addresses, account_ids, card_ids,
-       transactions, ids[0] AS strongest, accounts, kinds, weight
+       transactions, ids[0] AS strongest, accounts, kinds, mailboxes, weight
