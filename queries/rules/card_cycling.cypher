@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 1
+version = 2
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -10,12 +10,14 @@ identity = ["account"]
 budget_ms = 100
 rationale = """
 Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
-the account gets several cards that it never had, and many of them are declined, or billed each to another address.
+the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
+is young) billed each to another address. A card that was accepted before it was declined has reached its limit, and an
+old account with other people's cards is an agent's.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted and tell no billing addresses: then it is a company, a family or a wallet just as
-well. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
+well; an old account whose new cards are all accepted, wherever they are billed. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
 account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
 shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
 there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
@@ -28,7 +30,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined, or billed to an address that no other had" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try, or on a young account billed to an address that no other had" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -41,6 +43,10 @@ fixture = "corporate_onboarding"
 [[false_positives]]
 name = "a family that fills its new wallet; one of the cards is refused"
 fixture = "family_wallet"
+
+[[false_positives]]
+name = "an agent who shops for clients with their cards, on an account of long standing"
+fixture = "personal_shopper"
 
 [[false_positives]]
 name = "an account that stands for all guests of a shop"
@@ -66,7 +72,13 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined in the window, or billed to an address that none of the others had"
+meaning = "share of these cards that were declined at the first try, or on a young account billed to an address that none of the others had"
+
+[params.max_age_ms]
+default = 2592000000
+min = 86400000
+max = 31536000000
+meaning = "how long before the touch an account may have been opened to be young, in milliseconds"
 
 [params.max_cards]
 default = 50
@@ -94,33 +106,37 @@ WITH a, since / 3600000 AS hour, collect({card: c.id, since: since}) AS joined
 UNWIND joined[0..$max_cards + 1] AS recent
 WITH a, collect(recent) AS joined
 WHERE size(joined) >= $min_cards
+MATCH (p:Account {id: a.id})
+WITH a, joined, coalesce(p.created, p.first_seen) AS opened
 UNWIND joined AS recent
 CALL {
   WITH a, recent
   MATCH (c:Card {id: recent.card})-[:MADE]->(t:Transaction)
   WHERE t.account = a.id AND t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH recent, t ORDER BY t.time, t.id LIMIT $max_per_card
+  WITH recent, collect(t) AS tries
+  UNWIND tries AS t
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
-  RETURN {id: t.id, time: t.time, status: t.status, card: recent.card, since: recent.since,
+  RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', card: recent.card, since: recent.since,
           billing: t.billing_address, device: d.id, until: d.hub_since} AS seen
 }
-WITH a, seen ORDER BY seen.time DESC, seen.id
-WITH a, collect(seen) AS window
-WITH a, window, [seen IN window | seen.time] AS moments
+WITH a, opened, seen ORDER BY seen.time DESC, seen.id
+WITH a, opened, collect(seen) AS window
+WITH a, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time IN moments] AS time
-WITH a.id AS account, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
+WITH a.id AS account, opened > time - $max_age_ms AS young, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
                              AND seen.since > time - $window_ms - 60000] AS window
 WHERE size(window) >= $min_cards AND size(window) <= $max_cards * $max_per_card
 CALL {
-  WITH window
-  UNWIND window AS seen
+  WITH young, window
+  UNWIND [seen IN window WHERE young] AS seen
   WITH seen.billing AS billing, count(DISTINCT seen.card) AS sharers
   WHERE billing IS NOT NULL AND sharers = 1
   RETURN CASE WHEN count(billing) > 1 THEN collect(billing) ELSE [] END AS lonely
 }
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN seen.status = 'declined' OR seen.billing IN lonely THEN seen.card END) AS doubtful,
+     count(DISTINCT CASE WHEN seen.refused OR seen.billing IN lonely THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions

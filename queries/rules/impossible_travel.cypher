@@ -1,7 +1,7 @@
 /*
 id = "impossible_travel"
 title = "Impossible travel"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -9,15 +9,17 @@ identity = ["card"]
 budget_ms = 250
 rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
-one of the two is a copy.
+one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
+more than once while it works. What its owner pays meanwhile is no part of the fraud.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
-used near its original, or long after it. Two branches of one merchant. A merchant is not believed where most of its
-other customers in the window (of a hub: in the last hour) were elsewhere in it: that also hides a place where hardly
-anybody but copies pays. Of a card's window the first max_transactions are read, and of a merchant's hour the first
-max_per_hour.
+used near its original, long after it, or only once: a single payment far away is more often a till that is located
+wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
+merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once
+and were elsewhere in it. Of a card's window and of its history the first max_transactions are read, and of a
+merchant's hour the first max_per_hour.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"
 
@@ -25,6 +27,7 @@ triage = "Which of the two places is the cardholder's? Which other cards paid at
 card = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
+payments = { role = "measure", threshold = "min_payments", means = "payments with the card present at the place that it came to later" }
 km = { role = "measure", threshold = "min_km", means = "kilometres between two consecutive payments with the card present" }
 kmh = { role = "measure", threshold = "min_kmh", means = "kilometres per hour that the card would have travelled" }
 left = { role = "fact" }
@@ -41,6 +44,10 @@ fixture = "online"
 [[false_positives]]
 name = "a flight"
 fixture = "flight"
+
+[[false_positives]]
+name = "a traveller who once pays at a till that is located elsewhere, and goes on shopping"
+fixture = "traveller"
 
 [params.window_ms]
 default = 172800000
@@ -60,11 +67,29 @@ min = 100
 max = 100000
 meaning = "kilometres per hour that lie between them (two payments at the same moment count as a minute apart)"
 
+[params.min_payments]
+default = 2
+min = 1
+max = 20
+meaning = "payments at the place that the card came to later, at most burst_ms from the impossible journey"
+
+[params.burst_ms]
+default = 7200000
+min = 60000
+max = 86400000
+meaning = "how long after an impossible journey, and before it, payments at the strange place belong to it, in milliseconds"
+
+[params.history_ms]
+default = 2592000000
+min = 172800000
+max = 7776000000
+meaning = "how far back is asked at which of the two places the card was seen first, in milliseconds"
+
 [params.max_elsewhere]
 default = 0.5
 min = 0.1
 max = 1.0
-meaning = "the share of a merchant's other customers seen min_km away from it in the window, from which on it is not believed"
+meaning = "the share of a merchant's other customers who paid there once and were seen min_km away from it in the window, from which on it is not believed"
 
 [params.min_customers]
 default = 2
@@ -82,7 +107,7 @@ meaning = "how many other customers of a merchant are asked, the latest"
 default = 500
 min = 50
 max = 5000
-meaning = "transactions of a card in the window that are read, the first"
+meaning = "transactions of a card in the window, and in its history, that are read, the first"
 
 [params.max_per_hour]
 default = 100
@@ -106,21 +131,54 @@ CALL {
   RETURN t ORDER BY t.time, t.id LIMIT $max_transactions
 }
 WITH a, collect({id: t.id, time: t.time, account: t.account, latitude: t.latitude, longitude: t.longitude}) AS made
-WHERE size(made) >= 2
-UNWIND range(1, size(made) - 1) AS n
-WITH a.id AS card, a.times AS times, made[n - 1] AS before, made[n] AS after
-WHERE after.time IN times AND before.time > after.time - $window_ms
-WITH card, before, after, after.time AS time,
-     sin(radians(after.latitude - before.latitude) / 2) AS north, sin(radians(after.longitude - before.longitude) / 2) AS east
-WITH card, before, after, time,
-     north * north + cos(radians(before.latitude)) * cos(radians(after.latitude)) * east * east AS h
-WITH card, before, after, time, 12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END)) AS km,
-     CASE WHEN time - before.time < 60000 THEN 60000 ELSE time - before.time END AS ms
-WITH card, before, after, time, km, km * 3600000 / ms AS kmh
-WHERE km >= $min_km AND kmh >= $min_kmh
+WHERE size(made) > 1
+WITH a, made, [n IN range(1, size(made) - 1) WHERE made[n].time > a.first - $burst_ms
+               AND made[n - 1].time > made[n].time - $window_ms | {before: made[n - 1], after: made[n]}] AS moves
+WITH a, made, [move IN moves | {before: move.before, after: move.after,
+       ms: CASE WHEN move.after.time - move.before.time < 60000 THEN 60000 ELSE move.after.time - move.before.time END,
+       h: sin(radians(move.after.latitude - move.before.latitude) / 2) ^ 2
+          + cos(radians(move.before.latitude)) * cos(radians(move.after.latitude))
+            * sin(radians(move.after.longitude - move.before.longitude) / 2) ^ 2}] AS moves
+WITH a, made, [move IN moves | {before: move.before, after: move.after, ms: move.ms,
+       km: 12742 * asin(sqrt(CASE WHEN move.h < 1 THEN move.h ELSE 1 END))}] AS moves
+WITH a, made, [move IN moves WHERE move.km >= $min_km AND move.km * 3600000 / move.ms >= $min_kmh] AS jumps
+WHERE size(jumps) > 0
+CALL {
+  WITH a
+  MATCH (c:Card {id: a.id})-[:MADE]->(t:Transaction)
+  WHERE t.time > a.first - $history_ms AND t.time <= a.last AND t.channel IN ['pos', 'atm']
+    AND t.status IN ['approved', 'declined'] AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL
+    AND (t.latitude <> 0 OR t.longitude <> 0)
+  WITH t ORDER BY t.time, t.id LIMIT $max_transactions
+  RETURN collect({time: t.time, latitude: t.latitude, longitude: t.longitude}) AS known
+}
+UNWIND [time IN a.times WHERE any(seen IN made WHERE seen.time = time)] AS time
+WITH a.id AS card, time, made, known,
+     [jump IN jumps WHERE jump.after.time <= time AND jump.after.time > time - $burst_ms][-1] AS jump
+WHERE jump IS NOT NULL
+WITH card, time, made, known, jump, jump.before AS before, jump.after AS after
+WITH card, time, jump, before, after,
+     [seen IN known WHERE seen.time > time - $history_ms AND seen.time <= time | {time: seen.time,
+       to_before: sin(radians(seen.latitude - before.latitude) / 2) ^ 2 + cos(radians(before.latitude))
+         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - before.longitude) / 2) ^ 2,
+       to_after: sin(radians(seen.latitude - after.latitude) / 2) ^ 2 + cos(radians(after.latitude))
+         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - after.longitude) / 2) ^ 2}] AS known,
+     [seen IN made WHERE seen.time > time - $window_ms AND seen.time <= time | {at: seen,
+       to_before: sin(radians(seen.latitude - before.latitude) / 2) ^ 2 + cos(radians(before.latitude))
+         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - before.longitude) / 2) ^ 2,
+       to_after: sin(radians(seen.latitude - after.latitude) / 2) ^ 2 + cos(radians(after.latitude))
+         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - after.longitude) / 2) ^ 2}] AS made
+WITH card, time, jump, before, after, made,
+     coalesce([seen IN known WHERE seen.to_before < seen.to_after | seen.time][0], before.time)
+       <= coalesce([seen IN known WHERE seen.to_after < seen.to_before | seen.time][0], after.time) AS came
+WITH card, time, jump, before, after, CASE WHEN came THEN
+       [seen IN made WHERE seen.to_after < seen.to_before AND abs(seen.at.time - after.time) <= $burst_ms | seen.at] ELSE
+       [seen IN made WHERE seen.to_before < seen.to_after AND abs(seen.at.time - before.time) <= $burst_ms | seen.at]
+     END AS strange
+WHERE size(strange) >= $min_payments
 OPTIONAL MATCH (:Transaction {id: before.id})-[:AT]->(m:Merchant)
 OPTIONAL MATCH (:Transaction {id: after.id})-[:AT]->(o:Merchant)
-WITH card, before, after, time, km, kmh, m, o
+WITH card, before, after, time, jump, strange, m, o
 WHERE m IS NULL OR o IS NULL OR m.id <> o.id
 CALL {
   WITH card, before, after, time, m, o
@@ -138,25 +196,28 @@ CALL {
       RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
     }
     MATCH (t)<-[:MADE]-(c:Card)
-    WITH card, time, at, x, c, max(t.time) AS latest
+    WITH card, time, at, x, c, max(t.time) AS latest, count(t) AS visits
     WHERE c.id <> card
-    WITH time, at, x, c ORDER BY latest DESC, c.id LIMIT $max_customers
+    WITH time, at, x, c, visits ORDER BY latest DESC, c.id LIMIT $max_customers
     MATCH (c)-[:MADE]->(t:Transaction)
     WHERE t.time > time - $window_ms AND t.time <= time AND t.channel IN ['pos', 'atm']
       AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL AND (t.latitude <> 0 OR t.longitude <> 0)
       AND NOT coalesce(t.merchant_hour, '') STARTS WITH x.id + '|'
-    WITH c, at.latitude AS latitude, t.latitude AS other, sin(radians(t.latitude - at.latitude) / 2) AS north,
+    WITH c, visits, at.latitude AS latitude, t.latitude AS other, sin(radians(t.latitude - at.latitude) / 2) AS north,
          sin(radians(t.longitude - at.longitude) / 2) AS east
-    WITH c, north * north + cos(radians(latitude)) * cos(radians(other)) * east * east AS h
-    WITH c, max(12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END))) AS km
-    RETURN count(c) AS customers, sum(CASE WHEN km >= $min_km THEN 1 ELSE 0 END) AS elsewhere
+    WITH c, visits, north * north + cos(radians(latitude)) * cos(radians(other)) * east * east AS h
+    WITH c, visits, max(12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END))) AS km
+    RETURN count(c) AS customers, sum(CASE WHEN km >= $min_km AND visits = 1 THEN 1 ELSE 0 END) AS elsewhere
   }
   WITH customers, elsewhere
   WHERE elsewhere >= $min_customers AND elsewhere >= $max_elsewhere * customers
   RETURN count(elsewhere) AS disbelieved
 }
-WITH card, before, after, time, km, kmh, m, o, disbelieved
+WITH card, time, jump, strange, m, o, disbelieved
 WHERE disbelieved = 0
-RETURN 'Card' AS anchor_label, card AS anchor, time, card, [before.account, after.account] AS account_ids,
-       [after.id, before.id][0..$max_evidence] AS transactions, round(km) AS km, round(kmh) AS kmh,
-       m.id AS left, o.id AS reached
+UNWIND strange AS seen
+WITH card, time, jump, m.id AS left, o.id AS reached, seen ORDER BY seen.time DESC, seen.id
+WITH card, time, jump, left, reached, count(seen) AS payments, collect(DISTINCT seen.account) AS account_ids,
+     collect(seen.id) AS transactions
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, account_ids, transactions[0..$max_evidence] AS transactions,
+       payments, round(jump.km) AS km, round(jump.km * 3600000 / jump.ms) AS kmh, left, reached

@@ -1,22 +1,24 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 1
+version = 2
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
 identity = ["card"]
 budget_ms = 150
 rationale = """
-A card that pays within an hour from several addresses of several networks, none of which it had used before, is
-paid with by a script behind rotating proxies: people change networks now and then, and to ones that they know.
+A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
+a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
+and who hides behind a VPN or is on a train holds their own device.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
-Proxies of one network, or one proxy per card. Addresses that have passed the hub cap are no evidence, and residential
+Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
+taken over). Where no device is told, addresses alone decide. Addresses that have passed the hub cap are no evidence, and residential
 proxies are hardly ever hubs. Where no address of the window has a network, the first half of an IPv4 address (the
 first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
-the start of a stream every address is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
+the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
 first max_per_hour transactions at an address are read, and of a card's addresses the first max_ips.
 """
 triage = "Is the device the same throughout? What was bought, and where is it sent? Do the addresses belong to a hosting company?"
@@ -24,7 +26,7 @@ triage = "Is the device the same throughout? What was bought, and where is it se
 [returns]
 card = { role = "core", label = "Card" }
 ip_ids = { role = "member", label = "IP" }
-device_ids = { role = "member", label = "Device" }
+device_ids = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
@@ -37,6 +39,10 @@ fixture = "mobile_handover"
 [[false_positives]]
 name = "a VPN whose exits are shared by many, beside a home and a phone"
 fixture = "vpn"
+
+[[false_positives]]
+name = "somebody whose VPN takes another exit for every purchase, on the laptop they always use"
+fixture = "vpn_hopping"
 
 [[false_positives]]
 name = "a traveller who changes between networks that the card knows"
@@ -64,13 +70,13 @@ meaning = "distinct networks that those addresses belong to"
 default = 86400000
 min = 300000
 max = 2592000000
-meaning = "for how long an address is new to a card after its first use there, in milliseconds"
+meaning = "for how long an address or a device is new to a card after its first use there, in milliseconds"
 
 [params.max_ips]
 default = 200
 min = 10
 max = 1000
-meaning = "new addresses of a card that are read, the first it used"
+meaning = "new addresses of a card that are read, and devices that are not new to it, the first it used"
 
 [params.max_per_hour]
 default = 500
@@ -107,21 +113,29 @@ CALL {
   WITH a, t, c
   WHERE c.id = a.id
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
-  RETURN t, d.id AS device
+  RETURN t, d
 }
-WITH a, i, since, t, device ORDER BY t.time DESC, t.id
-WITH a, collect({id: t.id, time: t.time, account: t.account, device: device, ip: i.id, network: i.network,
+WITH a, i, since, t, d ORDER BY t.time DESC, t.id
+WITH a, collect({id: t.id, time: t.time, account: t.account, device: d.id, shared: d.hub_since,
+                 ip: i.id, network: i.network,
                  area: CASE WHEN i.id CONTAINS ':' THEN split(i.id, ':')[0..2] ELSE split(i.id, '.')[0..2] END,
                  until: i.hub_since, since: since}) AS window
 WHERE size(window) >= $min_ips
+CALL {
+  WITH a
+  MATCH (c:Card {id: a.id})-[u:USED]->(d:Device)
+  WHERE u.first_seen <= a.last - $new_ms - 60000
+  WITH d.id AS device, u.first_seen AS since ORDER BY since, device LIMIT $max_ips
+  RETURN collect({device: device, since: since}) AS held
+}
 UNWIND a.times AS time
-WITH a.id AS card, time,
+WITH a.id AS card, time, [own IN held WHERE own.since <= time - $new_ms - 60000 | own.device] AS held,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
                        AND seen.until > time AND seen.since > time - $new_ms - 60000] AS window
-WHERE size(window) >= $min_ips AND window[0].time = time
+WHERE size(window) >= $min_ips AND window[0].time = time AND none(seen IN window WHERE coalesce(seen.device, '') IN held)
 UNWIND window AS seen
 WITH card, time, count(DISTINCT seen.ip) AS ips, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
-     collect(DISTINCT seen.ip) AS ip_ids, collect(DISTINCT seen.device) AS device_ids,
+     collect(DISTINCT seen.ip) AS ip_ids, collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
      collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
 WITH card, time, ips, CASE WHEN told = 0 THEN areas ELSE told END AS networks, ip_ids, device_ids, account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks

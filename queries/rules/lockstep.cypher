@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -9,12 +9,13 @@ identity = ["card"]
 budget_ms = 250
 rationale = """
 Cards that turn up at the same merchants, new to all of them, within an hour of each other and one merchant after the
-other, are in one hand: people share a place or two, and mostly ones that they know.
+other, are in one hand: people share a place or two, and mostly ones that they know. Those who meet in person (at a
+concert, on the way to work) share more, so that a merchant at which the card was present counts half.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
 blind_spots = """
-Groups that share fewer merchants a day, spread over more than an hour, or go where their cards have been before or
-where more than the hub cap pay. A crowd hides a small group: where more than max_crowd payments were made around a
+Groups that share fewer merchants in the window, spread over more than an hour, or go where their cards have been
+before. A crowd hides a small group: where more than max_crowd payments were made around a
 card's own, it takes min_share of them. A coach party that shops in small places looks like a ring. At the start of a
 stream every merchant is new. Of a card's new merchants the first max_merchants are read, and of a merchant's hour the
 first max_per_hour transactions.
@@ -27,7 +28,7 @@ peer_ids = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
-merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to them all at which they were together in the window" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to them all at which they were together in the window; one where they were in person counts half" }
 
 [[false_positives]]
 name = "visitors of a concert, at the ticket shop and the bar"
@@ -41,8 +42,12 @@ fixture = "festival"
 name = "commuters who meet at the kiosk, the bakery and the café every day"
 fixture = "commuters"
 
+[[false_positives]]
+name = "commuters who have just begun to meet there"
+fixture = "new_commuters"
+
 [params.window_ms]
-default = 86400000
+default = 172800000
 min = 3600000
 max = 604800000
 meaning = "how far back the window reaches, in milliseconds"
@@ -54,16 +59,16 @@ max = 3600000
 meaning = "how far apart two payments at a merchant may be, in milliseconds"
 
 [params.min_peers]
-default = 4
+default = 3
 min = 2
 max = 100
-meaning = "other cards that were at min_merchants of the same merchants, each of them at the latest one"
+meaning = "other cards that were at min_merchants of the same merchants, at least half as many at the latest one"
 
 [params.min_merchants]
 default = 3
 min = 2
 max = 20
-meaning = "merchants that a card shares with another"
+meaning = "merchants that a card shares with another; one at which it was present counts half"
 
 [params.max_crowd]
 default = 30
@@ -103,7 +108,7 @@ WHERE found >= $min_merchants
 CALL {
   WITH a, c
   MATCH (c)-[p:PAID]->(m:Merchant)
-  WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.hub_since > a.first
+  WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
   RETURN m, p ORDER BY p.first_seen, m.id LIMIT $max_merchants
 }
 WITH a, collect({merchant: m, first: p.first_seen, last: CASE WHEN p.last_seen < a.last THEN p.last_seen ELSE a.last END}) AS fresh
@@ -116,14 +121,18 @@ CALL {
   WITH a, visit.merchant AS m
   UNWIND a.times AS time
   UNWIND range((time - $together_ms) / 3600000, time / 3600000) AS hour
-  MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
-  USING INDEX SEEK t:Transaction(merchant_hour)
-  WHERE t.time >= time - $together_ms AND t.time <= time
+  CALL {
+    WITH m, time, hour
+    MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.time >= time - $together_ms AND t.time <= time
+    RETURN t LIMIT $max_per_hour
+  }
   WITH m, time, count(t) AS met
   RETURN max(met) AS met
 }
 WITH a, fresh, met
-WHERE met > $min_peers
+WHERE 2 * (met - 1) >= $min_peers
 UNWIND fresh AS visit
 WITH a, visit.merchant AS m, visit.first AS first, visit.last AS last
 CALL {
@@ -138,7 +147,8 @@ CALL {
   }
   MATCH (t)<-[:MADE]-(c:Card)
   WITH a, t, c ORDER BY t.time, t.id
-  WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account}) AS seen
+  WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account,
+                   weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN 0.5 ELSE 1.0 END}) AS seen
   RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
 }
 WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
@@ -154,12 +164,12 @@ UNWIND p.shared AS s
 WITH a, p.peer AS peer, s, s.merchant AS m
 MATCH (c:Card {id: peer})-[p:PAID]->(m)
 WHERE p.first_seen > a.first - $window_ms - 60000
-WITH a, collect({peer: peer, merchant: m.id, until: m.hub_since, own: s.own, others: s.others, visits: s.visits,
+WITH a, collect({peer: peer, merchant: m.id, own: s.own, others: s.others, visits: s.visits,
                  since: CASE WHEN p.first_seen < s.since THEN p.first_seen ELSE s.since END}) AS ties
 UNWIND a.times AS time
 UNWIND ties AS tie
 WITH a.id AS card, time, tie, [s IN tie.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-WHERE size(own) > 0 AND tie.until > time AND tie.since > time - $window_ms - 60000
+WHERE size(own) > 0 AND tie.since > time - $window_ms - 60000
 WITH card, time, tie, own,
      [o IN tie.visits WHERE o.time > time - $window_ms AND o.time <= time
                         AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
@@ -173,10 +183,11 @@ WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) A
      collect({peer: peer, own: s.own, visits: s.visits}) AS ties
 WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
 UNWIND ties AS tie
-WITH card, time, merchant, tie,
+WITH card, time, merchant, tie, tie.own[0].weight AS weight,
      any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
-WITH card, time, tie.peer AS peer, collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
-WHERE size(shared) >= $min_merchants
+WITH card, time, tie.peer AS peer, sum(weight) AS met,
+     collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
+WHERE met >= $min_merchants
 WITH card, time, collect({peer: peer, shared: shared}) AS peers
 WHERE size(peers) >= $min_peers
 UNWIND peers AS p
@@ -187,6 +198,6 @@ WITH card, time, count(DISTINCT peer) AS peers, count(DISTINCT merchant) AS merc
      collect(DISTINCT peer) AS peer_ids,
      collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.id) AS transactions,
      count(DISTINCT CASE WHEN here THEN peer END) AS met
-WHERE met >= $min_peers
+WHERE 2 * met >= $min_peers
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids, account_ids,
        transactions[0..$max_evidence] AS transactions, peers, merchants
