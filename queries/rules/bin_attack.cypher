@@ -1,7 +1,7 @@
 /*
 id = "bin_attack"
 title = "BIN attack"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Merchant"]
@@ -9,13 +9,15 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "bin"]
 budget_ms = 150
 rationale = """
-Card numbers that were made up from one issuer's range are tried at a merchant: within an hour it declines many
-more cards of that BIN than it usually sees, declined or not.
+Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it declines many
+cards of that BIN that nobody had seen before, more than it usually sees of it at all. Cards that were used before are
+customers', whose bank may be down.
 """
 source = "Visa's acquirer monitoring programme (enumeration); typology 2 of the catalogue"
 blind_spots = """
 Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
-min_cards an hour. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
+min_cards in the window. Stolen cards of one bank, which were used before. In the first day of a stream every card is
+new, a customer's too. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
 for hours, or comes back a week later at the same hour, expects itself. The expected number comes from the merchant's
 own preceding hours and, once it has been seen for a week, from the same hour of earlier weeks: a new merchant expects
 none. Of one hour only the first max_per_hour declined transactions of the BIN are read.
@@ -29,12 +31,17 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 ip_ids = { role = "member", label = "IP" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "declined cards of the BIN at the merchant in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "declined cards of the BIN at the merchant in the window that are new" }
+new_share = { role = "measure", threshold = "min_new_share", means = "their share among all declined cards of the BIN there" }
 lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average window before it, or at the same hour of earlier weeks (one at least)" }
 
 [[false_positives]]
 name = "a local bank, whose cards most customers carry, has an outage"
 fixture = "local_bank"
+
+[[false_positives]]
+name = "an issuer's outage, at a shop that its customers never came to in such numbers"
+fixture = "outage"
 
 [[false_positives]]
 name = "a sale brings many times the usual customers"
@@ -45,7 +52,7 @@ name = "a weekly market: once a week, at the same hours, the town's bank cards c
 fixture = "weekly_market"
 
 [params.window_ms]
-default = 3600000
+default = 10800000
 min = 600000
 max = 86400000
 meaning = "how far back the window reaches, in milliseconds"
@@ -54,7 +61,19 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 10
 min = 2
 max = 1000
-meaning = "distinct declined cards of one BIN at the merchant in the window"
+meaning = "distinct declined cards of one BIN at the merchant in the window that are new"
+
+[params.max_age_ms]
+default = 86400000
+min = 0
+max = 2592000000
+meaning = "how long after it was first seen, at whatever merchant, a card is new, in milliseconds"
+
+[params.min_new_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of the new cards among all declined cards of the BIN at the merchant in the window"
 
 [params.min_lift]
 default = 3.0
@@ -107,7 +126,7 @@ UNWIND declined AS t
 MATCH (t)<-[:MADE]-(c:Card)
 WHERE c.bin IS NOT NULL
 WITH a, c, t ORDER BY t.time, t.id
-WITH a, c.bin AS bin, t.time / 3600000 AS hour, collect({id: t.id, time: t.time, card: c.id}) AS made
+WITH a, c.bin AS bin, t.time / 3600000 AS hour, collect({id: t.id, time: t.time, card: c.id, since: c.first_seen}) AS made
 UNWIND made[0..$max_per_hour] AS seen
 WITH a, bin, seen ORDER BY seen.time DESC, seen.id
 WITH a, bin, count(DISTINCT seen.card) AS cards, collect(seen) AS window
@@ -118,11 +137,12 @@ WITH a.id AS anchor, bin, time,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_cards
 UNWIND window AS seen
-WITH anchor, bin, time, count(DISTINCT seen.card) AS cards, collect(DISTINCT seen.card) AS card_ids,
-     collect(seen.id) AS transactions
-WHERE cards >= $min_cards
+WITH anchor, bin, time, seen, CASE WHEN seen.since > time - $max_age_ms THEN seen END AS tried
+WITH anchor, bin, time, count(DISTINCT tried.card) AS cards, collect(DISTINCT tried.card) AS card_ids,
+     collect(tried.id) AS transactions, count(DISTINCT seen.card) AS all_cards
+WHERE cards >= $min_cards AND cards >= $min_new_share * all_cards
 WITH anchor, bin, (time - $window_ms) / 3600000 AS start,
-     collect({time: time, cards: cards, card_ids: card_ids, transactions: transactions[0..$max_evidence]}) AS hits
+     collect({time: time, cards: cards, new_share: 1.0 * cards / all_cards, card_ids: card_ids, transactions: transactions[0..$max_evidence]}) AS hits
 MATCH (m:Merchant {id: anchor})
 UNWIND [week IN range(0, $baseline_weeks) WHERE week = 0 OR m.first_seen / 3600000 < start - 168 * week] AS week
 UNWIND CASE week WHEN 0 THEN range(start - $baseline_hours, start - 1)
@@ -153,4 +173,4 @@ CALL {
 }
 RETURN 'Merchant' AS anchor_label, anchor, hit.time AS time, anchor AS merchant, bin,
        hit.card_ids AS card_ids, device_ids, ip_ids,
-       hit.transactions AS transactions, hit.cards AS cards, lift
+       hit.transactions AS transactions, hit.cards AS cards, hit.new_share AS new_share, lift

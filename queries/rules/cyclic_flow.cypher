@@ -1,7 +1,7 @@
 /*
 id = "cyclic_flow"
 title = "Cyclic flow"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -9,13 +9,14 @@ gate = { senders = "min_senders" }
 identity = ["account_ids"]
 budget_ms = 200
 rationale = """
-Money that comes back to where it started through two to four other people's accounts, little changed, bought nothing:
-it was sent round to hide where it comes from, or to make business look brisk.
+Money that comes back to where it started through two to five other people's accounts, a little less each time, bought
+nothing: it was sent round to hide where it comes from, or to make business look brisk.
 """
 source = "typology 10 of the catalogue; cycles as in AMLSim"
 blind_spots = """
-Cycles of more than five accounts, or that take longer than the window. Money that is split, gathered, exchanged or
-withdrawn on the way, and small amounts. Accounts past the hub cap are not passed through. Cycles within one hand:
+Cycles of more than six accounts, or that take longer than the window. Money that is split, gathered, exchanged or
+withdrawn on the way, or to which other money is added, and small amounts. Cycles of accounts that are all known to be
+older than min_established_ms, unless two of them share a device: so do firms' sweeps look. Accounts past the hub cap are not passed through. Cycles within one hand:
 where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
 followed, and of an anchor max_paths paths; of one hour the first max_per_hour transfers between two accounts count.
 """
@@ -39,6 +40,14 @@ name = "a treasury that moves money between a firm's own accounts"
 fixture = "treasury"
 
 [[false_positives]]
+name = "a group of companies, each with its own details: old accounts, whose balances are swept round every night"
+fixture = "sweep"
+
+[[false_positives]]
+name = "a sum to which every account adds its own: takings that are gathered"
+fixture = "gathered"
+
+[[false_positives]]
 name = "friends who settle small debts"
 fixture = "friends"
 
@@ -57,14 +66,26 @@ meaning = "accounts that have ever sent money to the one to which it comes back"
 [params.min_hops]
 default = 3
 min = 3
-max = 5
-meaning = "accounts in the cycle, at least (at most five are looked for)"
+max = 6
+meaning = "accounts in the cycle, at least (at most six are looked for)"
 
 [params.min_kept]
 default = 0.8
 min = 0.1
 max = 1.0
-meaning = "how much of the smaller of two consecutive amounts there is in terms of the larger"
+meaning = "share of an amount that is sent on at least"
+
+[params.max_growth]
+default = 1.02
+min = 1.0
+max = 10.0
+meaning = "share of an amount that is sent on at most: with more, it is other money as well"
+
+[params.min_established_ms]
+default = 15552000000
+min = 0
+max = 315360000000
+meaning = "how long before it an account was opened that is established; one of the cycle has to be younger, or its age unknown"
 
 [params.min_amount]
 default = 10000
@@ -145,11 +166,25 @@ CALL {
   LIMIT $max_paths
   CALL {
     WITH a, z, passed, legs
-    RETURN passed AS through, legs AS longer
+    RETURN z AS far, passed AS through, legs AS longer
     UNION ALL
     WITH a, z, passed, legs
     MATCH (z)<-[s:SENT]-(w:Account)
     WHERE size(legs) = 3 AND s.last_seen > a.first - $window_ms - 60000 AND s.first_seen <= legs[0].last
+      AND w.hub_since > a.first AND NOT w.id IN passed
+    WITH w, s, z, passed, legs ORDER BY s.first_seen, w.id LIMIT $max_senders
+    RETURN w AS far, passed + [w.id] AS through,
+           [{payer: w.id, payee: z.id, first: s.first_seen, last: s.last_seen}] + legs AS longer
+  }
+  WITH a, far AS z, through AS passed, longer AS legs
+  LIMIT $max_paths
+  CALL {
+    WITH a, z, passed, legs
+    RETURN passed AS through, legs AS longer
+    UNION ALL
+    WITH a, z, passed, legs
+    MATCH (z)<-[s:SENT]-(w:Account)
+    WHERE size(legs) = 4 AND s.last_seen > a.first - $window_ms - 60000 AND s.first_seen <= legs[0].last
       AND w.hub_since > a.first AND NOT w.id IN passed
     WITH w, s, z, passed, legs ORDER BY s.first_seen, w.id LIMIT $max_senders
     RETURN passed + [w.id] AS through,
@@ -187,29 +222,36 @@ CALL {
   UNWIND legs[1] AS t
   WITH times, legs, path, t, path[size(path) - 1] AS p
   WHERE t.time >= p.time AND t.currency = p.currency
-    AND t.amount >= $min_kept * p.amount AND p.amount >= $min_kept * t.amount
+    AND t.amount >= $min_kept * p.amount AND t.amount <= $max_growth * p.amount
   WITH times, legs, path, t ORDER BY path[0].time DESC, path[0].id
   WITH t, collect(path)[0] + [t] AS path, collect(legs)[0] AS legs, collect(times)[0] AS times
   UNWIND legs[2] AS u
   WITH times, legs, path, u, t AS p
   WHERE u.time >= p.time AND u.currency = p.currency
-    AND u.amount >= $min_kept * p.amount AND p.amount >= $min_kept * u.amount
+    AND u.amount >= $min_kept * p.amount AND u.amount <= $max_growth * p.amount
   WITH times, legs, path, u ORDER BY path[0].time DESC, path[0].id, path[1].id
   WITH u, collect(path)[0] + [u] AS path, collect(legs)[0] AS legs, collect(times)[0] AS times
   UNWIND CASE WHEN size(legs) > 3 THEN legs[3] ELSE [u] END AS v
   WITH times, legs, path, v, u AS p
   WHERE v.time >= p.time AND v.currency = p.currency
-    AND v.amount >= $min_kept * p.amount AND p.amount >= $min_kept * v.amount
+    AND v.amount >= $min_kept * p.amount AND v.amount <= $max_growth * p.amount
   WITH times, legs, path, v ORDER BY path[0].time DESC, path[0].id, path[1].id, path[2].id
   WITH v, collect(path)[0] AS path, collect(legs)[0] AS legs, collect(times)[0] AS times
   WITH times, legs, v, CASE WHEN size(legs) > 3 THEN path + [v] ELSE path END AS path
   UNWIND CASE WHEN size(legs) > 4 THEN legs[4] ELSE [v] END AS w
   WITH times, legs, path, w, v AS p
-  WHERE w.time IN times AND w.time >= p.time AND w.currency = p.currency
-    AND w.amount >= $min_kept * p.amount AND p.amount >= $min_kept * w.amount
-  WITH legs, path, w ORDER BY path[0].time DESC, path[0].id, path[1].id, path[2].id
-  WITH w, collect(path)[0] AS path, collect(legs)[0] AS legs
-  WITH w.time AS time, path[0].time AS since, CASE WHEN size(legs) > 4 THEN path + [w] ELSE path END AS path
+  WHERE w.time >= p.time AND w.currency = p.currency
+    AND w.amount >= $min_kept * p.amount AND w.amount <= $max_growth * p.amount
+  WITH times, legs, path, w ORDER BY path[0].time DESC, path[0].id, path[1].id, path[2].id
+  WITH w, collect(path)[0] AS path, collect(legs)[0] AS legs, collect(times)[0] AS times
+  WITH times, legs, w, CASE WHEN size(legs) > 4 THEN path + [w] ELSE path END AS path
+  UNWIND CASE WHEN size(legs) > 5 THEN legs[5] ELSE [w] END AS x
+  WITH times, legs, path, x, w AS p
+  WHERE x.time IN times AND x.time >= p.time AND x.currency = p.currency
+    AND x.amount >= $min_kept * p.amount AND x.amount <= $max_growth * p.amount
+  WITH legs, path, x ORDER BY path[0].time DESC, path[0].id, path[1].id, path[2].id
+  WITH x, collect(path)[0] AS path, collect(legs)[0] AS legs
+  WITH x.time AS time, path[0].time AS since, CASE WHEN size(legs) > 5 THEN path + [x] ELSE path END AS path
   WHERE since > time - $window_ms
   RETURN time, since, path
 }
@@ -227,9 +269,20 @@ CALL {
 }
 WITH passed, time, since, path, common
 WHERE common = 0
+CALL {
+  WITH passed, time
+  UNWIND passed AS id
+  MATCH (z:Account {id: id})
+  WHERE z.created <= time - $min_established_ms
+  RETURN count(z) AS established
+}
 UNWIND path AS t
-MATCH (:Transaction {id: t.id})<-[:MADE]-(c:Card)
-WITH passed, time, since, path, collect(DISTINCT c.id) AS card_ids
+MATCH (m:Transaction {id: t.id})<-[:MADE]-(c:Card)
+OPTIONAL MATCH (m)-[:ON]->(d:Device)
+WHERE d.hub_since > time
+WITH passed, time, since, path, established, collect(DISTINCT c.id) AS card_ids, count(d) AS told,
+     count(DISTINCT d) AS devices
+WHERE established < size(passed) OR devices < told
 WITH passed AS account_ids, time, card_ids, [t IN path | t.id] AS transactions, size(passed) AS hops,
      1.0 * path[size(path) - 1].amount / path[0].amount AS returned, (time - since) / 3600000.0 AS hours,
      path[0].currency AS currency

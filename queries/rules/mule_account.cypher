@@ -1,7 +1,7 @@
 /*
 id = "mule_account"
 title = "Mule account"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -9,10 +9,11 @@ gate = { senders = "min_senders" }
 identity = ["account"]
 budget_ms = 150
 rationale = """
-Money that comes in from several people who never sent any before, and leaves again within two days, nearly all of it
-and to more than one place, only passes through: the account is lent to somebody else.
+Money that comes in within a week from several people who never sent any before, and leaves again two days after it
+came on average, nearly all of it and to more than one place, only passes through: the account is lent to somebody
+else. Where it goes belongs to the ring as well: one account gathers what several mules pass on.
 """
-source = "typology 9 of the catalogue; 5 to 10 accounts on each side as in AMLSim"
+source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
 Money that leaves by card payments, or later, or to one account only. Accounts that have passed the hub cap. Money out
 counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
@@ -24,12 +25,13 @@ triage = "Since when is the account open, and did it do anything before? Do the 
 [returns]
 account = { role = "core", label = "Account" }
 sender_ids = { role = "member", label = "Account" }
-receiver_ids = { role = "member", label = "Account" }
+receiver_ids = { role = "core", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 senders = { role = "measure", threshold = "min_senders", means = "accounts that sent it money in the window, and never before" }
 share = { role = "measure", threshold = "min_share", means = "share of the money received in the window that has left" }
 receivers = { role = "measure", threshold = "min_receivers", means = "accounts that it was sent on to (cash counts as one)" }
+rest_hours = { role = "fact" }
 currency = { role = "fact" }
 
 [[false_positives]]
@@ -44,8 +46,12 @@ fixture = "club"
 name = "a household: several people pay their share, and the rent is due"
 fixture = "shared_rent"
 
+[[false_positives]]
+name = "a treasurer: dues are gathered for a week, rest, and are spent to the last cent"
+fixture = "treasurer"
+
 [params.window_ms]
-default = 172800000
+default = 604800000
 min = 3600000
 max = 1209600000
 meaning = "how far back the window reaches, in milliseconds"
@@ -67,6 +73,12 @@ default = 1.1
 min = 1.0
 max = 10.0
 meaning = "above which share more leaves than came in: then it is not the same money"
+
+[params.max_rest_ms]
+default = 172800000
+min = 3600000
+max = 1209600000
+meaning = "how long the money rests on average, in milliseconds: from the mean time of what came in to that of what left"
 
 [params.min_receivers]
 default = 2
@@ -145,10 +157,15 @@ WITH account, time, currency,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.sender END) AS senders,
      sum(CASE WHEN seen.sender IS NOT NULL THEN seen.amount ELSE 0 END) AS received,
      sum(CASE WHEN seen.sender IS NULL THEN seen.amount ELSE 0 END) AS sent,
+     sum(CASE WHEN seen.sender IS NOT NULL THEN 1.0 * seen.amount * (seen.time - since) ELSE 0.0 END) AS came_at,
+     sum(CASE WHEN seen.sender IS NULL THEN 1.0 * seen.amount * (seen.time - since) ELSE 0.0 END) AS left_at,
      count(DISTINCT CASE WHEN seen.sender IS NULL THEN coalesce(seen.receiver, '') END) AS receivers,
      collect(DISTINCT seen.sender) AS sender_ids, collect(DISTINCT seen.receiver) AS receiver_ids,
      collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
-WHERE senders >= $min_senders AND receivers >= $min_receivers
+WHERE senders >= $min_senders AND receivers >= $min_receivers AND sent > 0
   AND sent >= $min_share * received AND sent <= $max_share * received
+WITH account, time, sender_ids, receiver_ids, card_ids, transactions, senders, 1.0 * sent / received AS share, receivers,
+     left_at / sent - came_at / received AS rest, currency
+WHERE rest <= $max_rest_ms
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, sender_ids, receiver_ids, card_ids,
-       transactions[0..$max_evidence] AS transactions, senders, 1.0 * sent / received AS share, receivers, currency
+       transactions[0..$max_evidence] AS transactions, senders, share, receivers, rest / 3600000.0 AS rest_hours, currency
