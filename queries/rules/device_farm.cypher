@@ -17,9 +17,9 @@ source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the cata
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_mixed_cards if it uses old accounts, too, or
 nobody says when they were opened. Transactions without an account: where accounts are unknown, map
-the card (or the user) to account. An account is strange if nobody knows an address of it, if it shares one that is new
-to it with another account on the device, or if it is young and orders to no address of its own: a farm of young
-accounts that each order to another address is triangulation. Without account_created an account counts as
+the card (or the user) to account. An account is strange if it shares an address that is new to it with another account on
+the device, or if it is young and orders to no address of its own; where no address of any of them is known, all are.
+A farm of young accounts that each order to another address is triangulation. Without account_created an account counts as
 opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
 young, and the new tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal
 belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the
@@ -33,7 +33,7 @@ card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that accounts used on the device for the first time in the window" }
-owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young, sharing a new delivery address, or with no known address" }
+owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or with a new one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
 [[false_positives]]
@@ -185,10 +185,11 @@ CALL {
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                 THEN 1 ELSE 0 END) AS drops
   RETURN count(account) AS present, sum(CASE WHEN created > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
-         sum(CASE WHEN drops > 0 OR settled > time
-                       OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0)) THEN 1 ELSE 0 END) AS owners
+         sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
+                  THEN 1 ELSE 0 END) AS odd,
+         sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed
 }
-WITH device, time, window, present, young, owners
+WITH device, time, window, present, young, CASE WHEN housed = 0 THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, young = present AS all_young, owners, 1.0 * owners / present AS strange_share,
