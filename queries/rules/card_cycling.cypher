@@ -12,12 +12,13 @@ rationale = """
 Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
 the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
 is young) billed each to another address. A card that was accepted before it was declined has reached its limit, and an
-old account with other people's cards is an agent's.
+old account that gets other people's cards on a device long in use is an agent's.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted and tell no billing addresses: then it is a company, a family or a wallet just as
-well; an old account whose new cards are all accepted, wherever they are billed. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
+well; an old account whose new cards are all accepted, wherever they are billed, or come from a device that was seen
+before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
 account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
 shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
 there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
@@ -29,7 +30,7 @@ account = { role = "core", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
 doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try, or on a young account billed to an address that no other had" }
 
 [[false_positives]]
@@ -118,14 +119,15 @@ CALL {
   UNWIND tries AS t
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
   RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', card: recent.card, since: recent.since,
-          billing: t.billing_address, device: d.id, until: d.hub_since} AS seen
+          billing: t.billing_address, device: d.id, known: d.first_seen, until: d.hub_since} AS seen
 }
 WITH a, opened, seen ORDER BY seen.time DESC, seen.id
 WITH a, opened, collect(seen) AS window
 WITH a, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time IN moments] AS time
 WITH a.id AS account, opened > time - $max_age_ms AS young, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
-                             AND seen.since > time - $window_ms - 60000] AS window
+                             AND seen.since > time - $window_ms - 60000
+                             AND (opened > time - $max_age_ms OR coalesce(seen.known, time) > time - $window_ms)] AS window
 WHERE size(window) >= $min_cards AND size(window) <= $max_cards * $max_per_card
 CALL {
   WITH young, window

@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 1
+version = 2
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -59,7 +59,7 @@ max = 50
 meaning = "accounts with one identifier that were refunded in the window and, unless it is an e-mail, are young"
 
 [params.min_refunds]
-default = 5
+default = 4
 min = 2
 max = 500
 meaning = "purchases that were refunded to these accounts in the window, however many times each"
