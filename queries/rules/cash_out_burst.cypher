@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 1
+version = 2
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -9,7 +9,7 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "amount", "currency"]
 budget_ms = 150
 rationale = """
-Many cards pay one and the same amount at a merchant within an hour, several times what the merchant lets expect,
+Many cards pay one and the same amount at a merchant within three hours, several times what the merchant lets expect,
 and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
 """
 source = "typology 17 of the catalogue"
@@ -17,7 +17,7 @@ blind_spots = """
 A merchant first seen less than min_age_ms before the window has no baseline, and is not judged. Amounts that vary a
 little. An amount that is a usual price of the merchant. Online, cards that come from a device each look like
 a crowd at a sale; a hub device or address counts as one for each card. At a terminal or a cash machine, where
-nothing is known of who pays, a burst has to exceed what the merchant takes in all. Of one hour the first
+nothing is known of who pays, a burst has to be of more cards, and exceed what the merchant takes in all. Of one hour the first
 max_per_hour transactions are read, and of the past the max_history newest, hour by hour, of the last baseline_hours.
 """
 triage = "What was sold: gift cards, tickets, cash? Do the cards come from one issuer or one place? Is the merchant in on it?"
@@ -52,16 +52,22 @@ name = "a restaurant's rush hour, and a party that shares the bill"
 fixture = "shared_bill"
 
 [params.window_ms]
-default = 3600000
+default = 10800000
 min = 600000
 max = 86400000
 meaning = "how far back the window reaches, in milliseconds"
 
 [params.min_cards]
-default = 8
+default = 6
 min = 3
 max = 1000
 meaning = "distinct cards that pay the same amount at the merchant in the window"
+
+[params.min_cards_in_person]
+default = 8
+min = 3
+max = 1000
+meaning = "the same where nothing is known of who pays: at a terminal or a cash machine, where friends share a bill"
 
 [params.min_lift]
 default = 3.0
@@ -165,7 +171,8 @@ WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS card
      count(DISTINCT CASE WHEN place IS NOT NULL THEN seen.card END) AS online, count(DISTINCT place) AS places,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND (2 * online < cards OR online >= $min_per_place * places)
+WHERE cards >= $min_cards AND CASE WHEN 2 * online < cards THEN cards >= $min_cards_in_person
+                                   ELSE online >= $min_per_place * places END
 WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online, places, card_ids, device_ids,
      ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
 CALL {

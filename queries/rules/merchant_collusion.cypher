@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -53,7 +53,7 @@ max = 604800000
 meaning = "how far back the window reaches, in milliseconds"
 
 [params.min_transactions]
-default = 10
+default = 8
 min = 2
 max = 1000
 meaning = "approved transactions from one device or IP at the merchant in the window"

@@ -10,12 +10,12 @@ identity = ["account"]
 budget_ms = 150
 rationale = """
 Money that comes in within a week from several people who never sent any before, and leaves again two days after it
-came on average, nearly all of it and to more than one place, only passes through: the account is lent to somebody
+came on average, nearly all of it and to more than one place or bit by bit, only passes through: the account is lent to somebody
 else. Where it goes belongs to the ring as well: one account gathers what several mules pass on.
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money that leaves by card payments, or later, or to one account only. Accounts that have passed the hub cap. Money out
+Money that leaves by card payments, or later, or to one account in less than min_parts parts. Accounts that have passed the hub cap. Money out
 counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
 account that spends what it had before, so that more than max_share leaves, looks like anybody's. Of one hour the first
 max_per_hour transfers in are read, and of what leaves in the window the first max_sent of each card.
@@ -30,7 +30,8 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 senders = { role = "measure", threshold = "min_senders", means = "accounts that sent it money in the window, and never before" }
 share = { role = "measure", threshold = "min_share", means = "share of the money received in the window that has left" }
-receivers = { role = "measure", threshold = "min_receivers", means = "accounts that it was sent on to (cash counts as one)" }
+receivers = { role = "measure", means = "accounts that it was sent on to (cash counts as one)" }
+parts = { role = "measure", means = "transfers and withdrawals by which it left" }
 rest_hours = { role = "fact" }
 currency = { role = "fact" }
 
@@ -85,6 +86,12 @@ default = 2
 min = 1
 max = 50
 meaning = "accounts that the money was sent on to (cash, and transfers to an unknown account, count as one)"
+
+[params.min_parts]
+default = 3
+min = 1
+max = 50
+meaning = "transfers and withdrawals by which the money left, where it went to fewer"
 
 [params.max_per_hour]
 default = 500
@@ -160,12 +167,14 @@ WITH account, time, currency,
      sum(CASE WHEN seen.sender IS NOT NULL THEN 1.0 * seen.amount * (seen.time - since) ELSE 0.0 END) AS came_at,
      sum(CASE WHEN seen.sender IS NULL THEN 1.0 * seen.amount * (seen.time - since) ELSE 0.0 END) AS left_at,
      count(DISTINCT CASE WHEN seen.sender IS NULL THEN coalesce(seen.receiver, '') END) AS receivers,
+     sum(CASE WHEN seen.sender IS NULL THEN 1 ELSE 0 END) AS parts,
      collect(DISTINCT seen.sender) AS sender_ids, collect(DISTINCT seen.receiver) AS receiver_ids,
      collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
-WHERE senders >= $min_senders AND receivers >= $min_receivers AND sent > 0
+WHERE senders >= $min_senders AND (receivers >= $min_receivers OR parts >= $min_parts) AND sent > 0
   AND sent >= $min_share * received AND sent <= $max_share * received
 WITH account, time, sender_ids, receiver_ids, card_ids, transactions, senders, 1.0 * sent / received AS share, receivers,
-     left_at / sent - came_at / received AS rest, currency
+     parts, left_at / sent - came_at / received AS rest, currency
 WHERE rest <= $max_rest_ms
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, sender_ids, receiver_ids, card_ids,
-       transactions[0..$max_evidence] AS transactions, senders, share, receivers, rest / 3600000.0 AS rest_hours, currency
+       transactions[0..$max_evidence] AS transactions, senders, share, receivers, parts,
+       rest / 3600000.0 AS rest_hours, currency
