@@ -31,8 +31,12 @@ _DECLINED = 2.0
 _MOST_CARDS = 200
 _MOST_PAYMENTS = 8
 
+_COUPLE = 2
+
 #: Weights between cards and what they share, by card.
 Edges = Mapping[Entity, Mapping[Entity, float]]
+
+_COUPLE = 2
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,10 @@ def _tying(payments: list[Payment], shared: Mapping[Entity, float]) -> list[Paym
 
 
 def _tied(cards: Iterable[Entity], edges: Edges, payments: Mapping[Entity, list[Payment]]) -> set[Entity]:
-    """The cards that are tied in two ways to cards of other owners that are."""
+    """The cards that are tied in two ways to cards of other owners that are.
+
+    What only two owners share ties nobody: a couple's address and phone are on both their cards wherever they buy.
+    """
     held = set(cards)
     while True:
         owners: defaultdict[Entity, set[Entity]] = defaultdict(set)
@@ -203,7 +210,7 @@ def _tied(cards: Iterable[Entity], edges: Edges, payments: Mapping[Entity, list[
                 owners[end].add(owner)
         tied = set()
         for card in held:
-            kinds = {end.label for end in edges[card] if len(owners[end]) > 1} - PLACES
+            kinds = {end.label for end in edges[card] if len(owners[end]) > _COUPLE} - PLACES
             if _is_twice(kinds, payments[card]):
                 tied.add(card)
         if tied == held:

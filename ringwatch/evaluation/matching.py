@@ -1,13 +1,15 @@
 """Which reported ring is about which true one.
 
-A reported ring is *about* a true ring when more than half of its evidence was that ring's doing, camouflage
-included; otherwise it is a false alarm. A true ring is *found* when some reported ring is about it.
+A reported ring is a *false alarm* unless more than half of its evidence was the doing of rings, camouflage
+included. Otherwise it is *about* the ring that did more than half of it, and about every ring of whose doings it
+holds more than half: rings take over each other's devices, and what is one group to the graph may be two to the
+truth. A true ring is *found* when some reported ring is about it.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ringwatch.evaluation.found import Reported
@@ -18,37 +20,40 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Matching:
-    """Reported rings by the true ring that they are about, and those about none."""
+    """Reported rings by the true rings that they are about, those about none, and how many are about some."""
 
     about: dict[str, list[Reported]] = field(default_factory=dict)
     false_alarms: list[Reported] = field(default_factory=list)
-
-    @property
-    def true_alarms(self) -> int:
-        """How many reported rings are about some true ring."""
-        return sum(map(len, self.about.values()))
+    true_alarms: int = 0
 
 
 def match(truth: Truth, reported: Iterable[Reported]) -> Matching:
     """Match reported rings with the truth."""
+    done = Counter(truth.ring_of.values())
     about: defaultdict[str, list[Reported]] = defaultdict(list)
     false_alarms = []
+    true_alarms = 0
     for one in reported:
-        ring_id = subject(truth, one.transactions)
-        if ring_id is None:
+        subjects = _subjects(truth, one.transactions, done)
+        if not subjects:
             false_alarms.append(one)
-        else:
+            continue
+        true_alarms += 1
+        for ring_id in subjects:
             about[ring_id].append(one)
-    return Matching(dict(about), false_alarms)
+    return Matching(dict(about), false_alarms, true_alarms)
 
 
-def subject(truth: Truth, transaction_ids: set[str]) -> str | None:
-    """The true ring that did more than half of these transactions, if one did."""
-    done_by = Counter(ring for key in transaction_ids if (ring := truth.ring_of.get(key)) is not None)
-    if not done_by:
-        return None
-    ((ring_id, count),) = done_by.most_common(1)
-    return ring_id if 2 * count > len(transaction_ids) else None
+def _subjects(truth: Truth, transaction_ids: set[str], done: Mapping[str, int]) -> list[str]:
+    """The true rings that a set of transactions is about; ``done``: how many each of them made."""
+    held = Counter(ring for key in transaction_ids if (ring := truth.ring_of.get(key)) is not None)
+    if 2 * held.total() <= len(transaction_ids):
+        return []
+    return [
+        ring_id
+        for ring_id, count in sorted(held.items())
+        if 2 * count > len(transaction_ids) or 2 * count > done[ring_id]
+    ]
 
 
 def within_budget(reported: Sequence[Reported], rings_per_day: int) -> list[Reported]:

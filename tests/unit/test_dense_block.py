@@ -98,7 +98,7 @@ def ring(cards: int = 8, *, step_ms: int = 5 * MINUTE, **fields: Any) -> list[Tr
             event_time=NOON + n * step_ms,
             account=f"account {n}",
             device=f"machine {n % 2}",
-            shipping_address=f"drop {n // 2 % 2}",
+            shipping_address=f"drop {n // 3 % 2}",
             merchant=f"shop {n}",
             **fields,
         )
