@@ -19,7 +19,7 @@ RULE = RULES_FOLDER / "device_farm.cypher"
 @pytest.fixture
 def folder(ringwatch: Ringwatch) -> Path:
     """Where the command line runs, with a simulated stream."""
-    write(Simulation(1_000, 7, fraud_rate=0.1), ringwatch.folder)
+    write(Simulation(1_000, 11, fraud_rate=0.1), ringwatch.folder)
     return ringwatch.folder
 
 
