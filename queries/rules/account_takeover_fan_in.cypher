@@ -199,8 +199,8 @@ WITH device, time, window, known, account_ids, accounts,
                                                    AND visit.time <= time]}] AS present
 WITH device, time, window, known, account_ids, accounts,
      size([p IN present WHERE all(q IN present WHERE q.settled > time)
-           OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time AND visit.since > time - $window_ms - 60000
-                  AND (visit.billed OR p.settled <= time - $window_ms))
+           OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time
+                  AND visit.since > time - $window_ms - 60000 AND (visit.billed OR p.settled <= time - $window_ms))
            OR (any(visit IN p.visits WHERE visit.declined)
                AND none(visit IN p.visits WHERE visit.delivered))]) AS strange
 WHERE strange >= $min_strange_share * size(account_ids)
