@@ -1,7 +1,7 @@
 /*
 id = "common_point_of_purchase"
 title = "Common point of purchase"
-version = 1
+version = 2
 status = "stable"
 severity = "critical"
 anchor = ["Card"]
@@ -9,8 +9,8 @@ gate = { fraud_labels = "min_labels" }
 identity = ["merchant"]
 budget_ms = 250
 rationale = """
-Cards that have nothing in common but one merchant, at which all of them paid before they were abused: there their
-data was stolen. Whoever else paid there is next, which is why it is worth knowing before the next chargeback.
+Cards that have nothing in common but one merchant, at which all of them paid within days, weeks before they were
+abused, and few others in these days: there, and then, their data was stolen. Whoever else paid there is next, which is why it is worth knowing before the next chargeback.
 The evidence is the abuse; where a label names a card and no transaction, it is the card's purchases at the merchant.
 """
 source = "typology 8 of the catalogue; bad cards over all cards, and never their count, as card schemes ask for"
@@ -18,7 +18,8 @@ blind_spots = """
 It sees what labels say, weeks after the fact, and only as far back as transactions are kept. A merchant past the hub
 cap is not judged: among so many customers a compromise shows only against that merchant's own expected fraud. Cards
 that were abused at a merchant itself, and never paid there before, do not count towards it. What matters is the
-first abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing.
+first abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing. A skimmer that
+copies a few of very many cards, or for much longer than exposure_ms, is one among the merchant's customers.
 """
 triage = "Since when, and through which terminal or page, did these cards pay there? Which other cards did?"
 
@@ -26,13 +27,17 @@ triage = "Since when, and through which terminal or page, did these cards pay th
 merchant = { role = "core", label = "Merchant" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards called fraud that paid at the merchant before they were abused" }
-share = { role = "measure", threshold = "min_share", means = "their share among all cards that paid there" }
-elsewhere = { role = "measure", means = "the same share at the other merchants of the card that was called fraud last" }
+cards = { role = "measure", threshold = "min_cards", means = "cards called fraud that paid at the merchant within exposure_ms, before they were abused" }
+share = { role = "measure", threshold = "min_share", means = "their share among all payments there in that time" }
+elsewhere = { role = "measure", means = "the share of cards called fraud at the other merchants of the card that was called fraud last" }
 
 [[false_positives]]
 name = "a supermarket at which everybody pays, the cards that are abused later too"
 fixture = "supermarket"
+
+[[false_positives]]
+name = "a shop that several cards paid at over months, each abused for reasons of its own"
+fixture = "months"
 
 [[false_positives]]
 name = "a shop at which stolen cards are spent: the fraud took place there"
@@ -64,6 +69,12 @@ min = 0
 max = 2592000000
 meaning = "how long before it at the least, in milliseconds: what is nearer may be abuse that nobody has labelled yet"
 
+[params.exposure_ms]
+default = 432000000
+min = 3600000
+max = 7776000000
+meaning = "within how long the cards paid at the merchant, in milliseconds: while data was stolen there"
+
 [params.min_labels]
 default = 1
 min = 1
@@ -71,22 +82,22 @@ max = 10
 meaning = "labels that called the card fraud"
 
 [params.min_cards]
-default = 3
+default = 5
 min = 2
 max = 100
-meaning = "cards called fraud that paid at the merchant before they were abused"
+meaning = "cards called fraud that paid at the merchant in that time, before they were abused"
 
 [params.min_share]
-default = 0.1
+default = 0.3
 min = 0.0
 max = 1.0
-meaning = "their share among all cards that paid there"
+meaning = "their share among all payments there in that time"
 
 [params.min_lift]
 default = 3.0
 min = 0.0
 max = 100.0
-meaning = "how many times the same share at the other merchants of the card"
+meaning = "how many times the share of cards called fraud at the other merchants of the card"
 
 [params.max_merchants]
 default = 100
@@ -105,6 +116,12 @@ default = 10
 min = 1
 max = 100
 meaning = "purchases of one card at the merchant that are read, the first"
+
+[params.max_exposures]
+default = 20
+min = 1
+max = 200
+meaning = "periods of a merchant that are compared, those of most cards"
 
 [params.max_evidence]
 default = 500
@@ -165,7 +182,6 @@ UNWIND places AS place
 WITH anchor, time, place, bad_anywhere - place.others AS bad_elsewhere,
      cards_anywhere - place.all_cards + 1 AS cards_elsewhere
 WHERE size(place.before) > place.others AND size(place.before) >= $min_cards
-  AND size(place.before) >= $min_share * place.all_cards
 CALL {
   WITH place, time
   UNWIND place.before AS one
@@ -174,20 +190,40 @@ CALL {
     MATCH (:Card {id: one.id})-[:MADE]->(t:Transaction)
     WHERE t.merchant_hour = place.merchant + '|' + toString(t.hour) AND t.status = 'approved'
       AND t.time > time - $window_ms AND t.time >= one.abused - $lookback_ms AND t.time <= one.abused - $min_gap_ms
-    WITH t ORDER BY t.time, t.id LIMIT $max_per_card
-    RETURN collect(t.id) AS bought
+    RETURN t.id AS id, t.time AS at ORDER BY at, id LIMIT $max_per_card
   }
-  WITH one, bought ORDER BY one.id
-  WHERE size(bought) > 0
-  RETURN collect(one.id) AS card_ids, collect(CASE WHEN size([id IN one.frauds WHERE id IS NOT NULL]) > 0
-                 THEN [id IN one.frauds WHERE id IS NOT NULL] ELSE bought END) AS parts
+  RETURN collect({card: one.id, frauds: one.frauds, id: id, time: at}) AS visits, collect(DISTINCT at) AS ends
 }
-WITH anchor, time, place.merchant AS merchant, place.all_cards AS all_cards, bad_elsewhere, cards_elsewhere,
-     card_ids, parts, size(card_ids) AS cards
-WHERE anchor IN card_ids AND cards >= $min_cards AND cards >= $min_share * all_cards
-  AND 1.0 * cards * cards_elsewhere >= $min_lift * bad_elsewhere * all_cards
-WITH anchor, time, merchant, all_cards, bad_elsewhere, cards_elsewhere, card_ids, cards,
+WITH anchor, time, place.merchant AS merchant, bad_elsewhere, cards_elsewhere, visits, ends
+CALL {
+  WITH anchor, merchant, visits, ends
+  UNWIND ends AS until
+  WITH anchor, merchant, until, [v IN visits WHERE v.time > until - $exposure_ms AND v.time <= until] AS seen
+  WHERE size(seen) >= $min_cards AND any(v IN seen WHERE v.card = anchor)
+  UNWIND seen AS v
+  WITH merchant, until, count(DISTINCT v.card) AS cards, collect(v) AS seen
+  WHERE cards >= $min_cards
+  WITH merchant, until, cards, seen ORDER BY cards DESC, until LIMIT $max_exposures
+  CALL {
+    WITH merchant, until
+    UNWIND range((until - $exposure_ms) / 3600000, until / 3600000) AS hour
+    MATCH (n:Tally {id: merchant + '|' + toString(hour)})
+    RETURN sum(n.transactions - n.declined) AS paid
+  }
+  RETURN cards, seen, 1.0 * cards / paid AS share ORDER BY share DESC, until LIMIT 1
+}
+WITH anchor, time, merchant, bad_elsewhere, cards_elsewhere, cards, seen, share
+WHERE share >= $min_share AND share * cards_elsewhere >= $min_lift * bad_elsewhere
+CALL {
+  WITH seen
+  UNWIND seen AS v
+  WITH v ORDER BY v.card, v.time, v.id
+  WITH v.card AS card, [id IN collect(v.frauds)[0] WHERE id IS NOT NULL] AS frauds, collect(v.id) AS bought
+  WITH card, CASE WHEN size(frauds) > 0 THEN frauds ELSE bought END AS part ORDER BY card
+  RETURN collect(card) AS card_ids, collect(part) AS parts
+}
+WITH anchor, time, merchant, bad_elsewhere, cards_elsewhere, cards, share, card_ids,
      reduce(found = [], part IN parts | found + part) AS transactions
 RETURN 'Card' AS anchor_label, anchor, time, merchant, card_ids, transactions[0..$max_evidence] AS transactions,
-       cards, 1.0 * cards / all_cards AS share,
+       cards, share,
        CASE WHEN cards_elsewhere > 0 THEN 1.0 * bad_elsewhere / cards_elsewhere ELSE 0.0 END AS elsewhere
