@@ -135,6 +135,12 @@ def test_half_of_another_ring_is_not_that_ring(folder: Path) -> None:
     assert measure(read_truth(folder), read_reported(rings, None)).false_alarms == 1
 
 
+def test_rings_that_are_one_to_the_graph_are_both_found(folder: Path) -> None:
+    rings = lines(folder / "both.jsonl", ring("r", *(f"a{n}" for n in range(4)), "b0", "b1", "b2"))
+    figures = measure(read_truth(folder), read_reported(rings, None))
+    assert (figures.overall.found, figures.reported, figures.precision) == (2, 1, 1)
+
+
 def test_components_are_what_shares_anything(folder: Path) -> None:
     rings = {frozenset(one.transactions) for one in component_rings(read_truth(folder))}
     assert rings == {frozenset(f"a{n}" for n in range(4)), frozenset(f"o{n}" for n in range(3))}
