@@ -18,8 +18,8 @@ Transactions without coordinates (0, 0 counts as none), or that do not say that 
 used near its original, long after it, or only once: a single payment far away is more often a till that is located
 wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
 merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once
-and were elsewhere in it. Of a card's window and of its history the first max_transactions are read, and of a
-merchant's hour the first max_per_hour.
+and were elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
+max_per_hour.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"
 
@@ -107,7 +107,7 @@ meaning = "how many other customers of a merchant are asked, the latest"
 default = 500
 min = 50
 max = 5000
-meaning = "transactions of a card in the window, and in its history, that are read, the first"
+meaning = "transactions of a card in the window that are read, the first"
 
 [params.max_per_hour]
 default = 100
@@ -143,34 +143,31 @@ WITH a, made, [move IN moves | {before: move.before, after: move.after, ms: move
        km: 12742 * asin(sqrt(CASE WHEN move.h < 1 THEN move.h ELSE 1 END))}] AS moves
 WITH a, made, [move IN moves WHERE move.km >= $min_km AND move.km * 3600000 / move.ms >= $min_kmh] AS jumps
 WHERE size(jumps) > 0
-CALL {
-  WITH a
-  MATCH (c:Card {id: a.id})-[:MADE]->(t:Transaction)
-  WHERE t.time > a.first - $history_ms AND t.time <= a.last AND t.channel IN ['pos', 'atm']
-    AND t.status IN ['approved', 'declined'] AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL
-    AND (t.latitude <> 0 OR t.longitude <> 0)
-  WITH t ORDER BY t.time, t.id LIMIT $max_transactions
-  RETURN collect({time: t.time, latitude: t.latitude, longitude: t.longitude}) AS known
-}
 UNWIND [time IN a.times WHERE any(seen IN made WHERE seen.time = time)] AS time
-WITH a.id AS card, time, made, known,
+WITH a.id AS card, time, made,
      [jump IN jumps WHERE jump.after.time <= time AND jump.after.time > time - $burst_ms][-1] AS jump
 WHERE jump IS NOT NULL
-WITH card, time, made, known, jump, jump.before AS before, jump.after AS after
-WITH card, time, jump, before, after,
-     [seen IN known WHERE seen.time > time - $history_ms AND seen.time <= time | {time: seen.time,
-       to_before: sin(radians(seen.latitude - before.latitude) / 2) ^ 2 + cos(radians(before.latitude))
-         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - before.longitude) / 2) ^ 2,
-       to_after: sin(radians(seen.latitude - after.latitude) / 2) ^ 2 + cos(radians(after.latitude))
-         * cos(radians(seen.latitude)) * sin(radians(seen.longitude - after.longitude) / 2) ^ 2}] AS known,
+WITH card, time, made, jump, jump.before AS before, jump.after AS after
+CALL {
+  WITH card, time, before, after
+  MATCH (c:Card {id: card})-[:MADE]->(t:Transaction)
+  WHERE t.time > time - $history_ms AND t.time <= time AND t.channel IN ['pos', 'atm']
+    AND t.status IN ['approved', 'declined'] AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL
+    AND (t.latitude <> 0 OR t.longitude <> 0)
+  WITH t.time AS seen,
+       sin(radians(t.latitude - before.latitude) / 2) ^ 2 + cos(radians(before.latitude))
+         * cos(radians(t.latitude)) * sin(radians(t.longitude - before.longitude) / 2) ^ 2 AS to_before,
+       sin(radians(t.latitude - after.latitude) / 2) ^ 2 + cos(radians(after.latitude))
+         * cos(radians(t.latitude)) * sin(radians(t.longitude - after.longitude) / 2) ^ 2 AS to_after
+  RETURN min(CASE WHEN to_before < to_after THEN seen END) AS first_before,
+         min(CASE WHEN to_after < to_before THEN seen END) AS first_after
+}
+WITH card, time, jump, before, after, first_before <= first_after AS came,
      [seen IN made WHERE seen.time > time - $window_ms AND seen.time <= time | {at: seen,
        to_before: sin(radians(seen.latitude - before.latitude) / 2) ^ 2 + cos(radians(before.latitude))
          * cos(radians(seen.latitude)) * sin(radians(seen.longitude - before.longitude) / 2) ^ 2,
        to_after: sin(radians(seen.latitude - after.latitude) / 2) ^ 2 + cos(radians(after.latitude))
          * cos(radians(seen.latitude)) * sin(radians(seen.longitude - after.longitude) / 2) ^ 2}] AS made
-WITH card, time, jump, before, after, made,
-     coalesce([seen IN known WHERE seen.to_before < seen.to_after | seen.time][0], before.time)
-       <= coalesce([seen IN known WHERE seen.to_after < seen.to_before | seen.time][0], after.time) AS came
 WITH card, time, jump, before, after, CASE WHEN came THEN
        [seen IN made WHERE seen.to_after < seen.to_before AND abs(seen.at.time - after.time) <= $burst_ms | seen.at] ELSE
        [seen IN made WHERE seen.to_before < seen.to_after AND abs(seen.at.time - before.time) <= $burst_ms | seen.at]
