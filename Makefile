@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11
 
-.PHONY: demo test check format bench chaos requirements
+.PHONY: demo test check format bench detection memory chaos requirements
 
 # A simulated stream, the embedded engine, and the rings that were found.
 demo: .venv/core.stamp
@@ -30,6 +30,14 @@ format: .venv/dev.stamp
 # The figures in the README.
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.hot_path
+
+# How well rings are found on simulated streams; hours, for three streams of a million payments.
+detection: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.detection --seeds 201 202 203
+
+# Memory over ten million payments, as a plot.
+memory: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.memory
 
 # Kills the worker, the broker and the graph, over and over, and compares with an undisturbed run.
 chaos: .venv/dev.stamp
