@@ -76,7 +76,7 @@ max = 1.0
 meaning = "share of an amount that is sent on at least"
 
 [params.max_growth]
-default = 1.02
+default = 1.03
 min = 1.0
 max = 10.0
 meaning = "share of an amount that is sent on at most: with more, it is other money as well"
