@@ -1,7 +1,7 @@
 /*
 id = "mule_account"
 title = "Mule account"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -15,7 +15,7 @@ else. Where it goes belongs to the ring as well: one account gathers what severa
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money that leaves by card payments, or later, or to one account in less than min_parts parts. Accounts that have passed the hub cap. Money out
+Money of which most goes back to accounts that it came from. Money that leaves by card payments, or later, or to one account in less than min_parts parts. Accounts that have passed the hub cap. Money out
 counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
 account that spends what it had before, so that more than max_share leaves, looks like anybody's. Of one hour the first
 max_per_hour transfers in are read, and of what leaves in the window the first max_sent of each card.
@@ -38,6 +38,10 @@ currency = { role = "fact" }
 [[false_positives]]
 name = "a landlord: the same tenants every month"
 fixture = "landlord"
+
+[[false_positives]]
+name = "a firm's central account: what its branches send in the evening goes back to them in the morning"
+fixture = "sweep"
 
 [[false_positives]]
 name = "a club that collects for a trip, and pays for it"
@@ -174,7 +178,7 @@ WHERE senders >= $min_senders AND (receivers >= $min_receivers OR parts >= $min_
   AND sent >= $min_share * received AND sent <= $max_share * received
 WITH account, time, sender_ids, receiver_ids, card_ids, transactions, senders, 1.0 * sent / received AS share, receivers,
      parts, left_at / sent - came_at / received AS rest, currency
-WHERE rest <= $max_rest_ms
+WHERE rest <= $max_rest_ms AND 2 * size([id IN receiver_ids WHERE id IN sender_ids]) <= size(receiver_ids)
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, sender_ids, receiver_ids, card_ids,
        transactions[0..$max_evidence] AS transactions, senders, share, receivers, parts,
        rest / 3600000.0 AS rest_hours, currency
