@@ -11,7 +11,7 @@ import msgspec
 from benchmarks.engines import Endpoint
 from graph.events import Transaction
 from ringwatch.composition import RunOptions, opened_worker
-from ringwatch.simulation import Simulation, write
+from ringwatch.simulation import Simulation
 from ringwatch.telemetry import Telemetry
 from streaming.records import Record
 from streaming.sources.files import FileSource
@@ -47,9 +47,14 @@ class TimedBatch(msgspec.Struct, frozen=True):
 
 
 def simulated(folder: Path, transactions: int, seed: int, fraud_rate: float = 0.003) -> Path:
-    """A file of simulated transactions."""
-    write(Simulation(transactions, seed, fraud_rate=fraud_rate), folder)
-    return folder / "transactions.jsonl"
+    """A file of simulated transactions, each once: the contenders know no redelivery."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, encode = folder / "transactions.jsonl", msgspec.json.Encoder().encode
+    with path.open("wb") as file:
+        for event in Simulation(transactions, seed, fraud_rate=fraud_rate).events():
+            if not event.redelivered:
+                file.write(encode(event.payment) + b"\n")
+    return path
 
 
 def apart(transaction: Transaction, prefix: str) -> Transaction:
