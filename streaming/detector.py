@@ -88,7 +88,7 @@ class Detector:
         self._clock = clock
         self._metrics = metrics
         self.counts = Counts()
-        self._written: tuple[Batch, Written] | None = None
+        self._written: tuple[Batch, Written, int] | None = None
         self._unknown_fields = 0
 
     def detect(self, batch: Batch) -> Detection:
@@ -111,10 +111,8 @@ class Detector:
                 continue
             events.append(event)
             origins[_key(event)] = record
-        written = self._write(batch, events)
+        written, late = self._write(batch, events, origins)
         bad += [(origins[_key(event)], error) for event, error in written.refused]
-        # A label says nothing of how far the stream has got: only transactions move the clock.
-        late = sum(self._clock.observe(origins[_key(t)].partition, t.event_time) for t in written.accepted)
         for record, reason in bad:
             self._dead_letters.write(DeadLetter.of(record, reason))
         self._dead_letters.flush()
@@ -142,14 +140,17 @@ class Detector:
         partition, findings = caught_up
         return partition, Detection(findings, [], self._clock.watermark)
 
-    def _write(self, batch: Batch, events: list[Event]) -> Written:
+    def _write(self, batch: Batch, events: list[Event], origins: Mapping[str, Record]) -> tuple[Written, int]:
+        """What became of a batch, and how many of it were late; once, however often the batch is given."""
         if self._written is not None and self._written[0] is batch:
-            return self._written[1]  # the graph went away after it was written
+            return self._written[1:]  # the graph went away after it was written
         mark = BatchMark(self._checkpoints, "written", batch.ends)
         written = self._writer.write(events, mark)
         mark.committed()
-        self._written = (batch, written)
-        return written
+        # A label says nothing of how far the stream has got: only transactions move the clock.
+        late = sum(self._clock.observe(origins[_key(t)].partition, t.event_time) for t in written.accepted)
+        self._written = (batch, written, late)
+        return written, late
 
     def _count(self, batch: Batch, written: Written, bad: list[tuple[Record, BadEvent]], late: int) -> None:
         counts, metrics = self.counts, self._metrics
