@@ -15,8 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ringwatch.evaluation.found import Reported, Ring
-from ringwatch.evaluation.truth import Payment, Truth
-from streaming.instants import Instants
+from ringwatch.evaluation.truth import INSTANTS, Payment, Truth
 
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
@@ -127,12 +126,11 @@ def _known_fraud(truth: Truth, payment: Payment, now: int) -> bool:
 
 def _features(payments: Sequence[Payment], times: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[int]]:
     """What one transaction shows by itself, and which columns are categories; shape (transactions, features)."""
-    instants = Instants(None, lambda: 2**62)
     columns: list[Iterable[Any]] = [
         [payment.amount for payment in payments],
         times // _HOUR_MS % 24,
         times // _DAY_MS % 7,
-        [_age_days(instants, payment, int(time)) for payment, time in zip(payments, times, strict=True)],
+        [_age_days(payment, int(time)) for payment, time in zip(payments, times, strict=True)],
         [np.nan if payment.credit_limit is None else payment.credit_limit for payment in payments],
         *([getattr(payment, name) is None for payment in payments] for name in (*_LINKS, "account", "promotion")),
     ]
@@ -145,10 +143,10 @@ def _features(payments: Sequence[Payment], times: NDArray[np.int64]) -> tuple[ND
     )
 
 
-def _age_days(instants: Instants, payment: Payment, time: int) -> float:
+def _age_days(payment: Payment, time: int) -> float:
     if not payment.account_created:
         return np.nan
-    created = instants.read_account_created(payment.account_created)
+    created = INSTANTS.read_account_created(payment.account_created)
     return np.nan if created is None else (time - created) / _DAY_MS
 
 

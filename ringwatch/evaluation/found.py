@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from ringwatch.evaluation.truth import moment, read_lines
-from streaming.instants import Instants
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -81,22 +80,21 @@ def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
     Raises:
         ConfigurationError: a file cannot be read.
     """
-    times = Instants(None, lambda: 2**62)
     rings = list(read_lines(rings_file, Ring))
     survivors = {name: ring.ring_id for ring in rings for name in (*ring.merged_from, ring.ring_id)}
     told: defaultdict[str, list[tuple[int, Alert]]] = defaultdict(list)
     for alert in read_lines(alerts_file, Alert) if alerts_file else ():
         name = alert.data.ring_id
-        told[survivors.get(name, name)].append((moment(times, alert.time, rings_file), alert))
+        told[survivors.get(name, name)].append((moment(alert.time, alerts_file or rings_file), alert))
     reported = []
     for ring in rings:
         alerts = told.get(ring.ring_id, [])
         if alerts_file and not alerts:
             continue  # nobody was told of it
-        first, risk = moment(times, ring.first_seen, rings_file), ring.risk.final if ring.risk else 0.0
+        first, risk = moment(ring.first_seen, rings_file), ring.risk.final if ring.risk else 0.0
         if alerts:
             first, opening = min(alerts, key=lambda item: (item[0], item[1].data.revision))
-            first = moment(times, opening.data.detected_at or opening.time, rings_file)
+            first = moment(opening.data.detected_at or opening.time, alerts_file or rings_file)
             risk = opening.data.risk.final
         names = {alert.data.ring_id for _, alert in alerts}
         reported.append(Reported(ring, first, risk, len(alerts), names or {ring.ring_id}))

@@ -20,6 +20,9 @@ from streaming.instants import Instants
 
 T = TypeVar("T")
 
+#: A truth may lie in the future: no clock bounds it.
+INSTANTS = Instants(None, lambda: 2**62)
+
 
 class Payment(msgspec.Struct, frozen=True, gc=False):
     """A transaction as the stream spelt it, as far as the evaluation looks; ``amount`` is in major units."""
@@ -125,32 +128,31 @@ def read_truth(folder: Path) -> Truth:
     Raises:
         ConfigurationError: a file is missing or is not what it should be; the message names file and line.
     """
-    times = Instants(None, lambda: 2**62)
     payments: list[Payment] = []
     at: dict[str, int] = {}
     for payment in read_lines(folder / "transactions.jsonl", Payment):
         if payment.transaction_id not in at:  # a redelivery is no second transaction
             payments.append(payment)
-            at[payment.transaction_id] = moment(times, payment.event_time, folder)
+            at[payment.transaction_id] = moment(payment.event_time, folder)
     rings = list(read_lines(folder / "rings.jsonl", TrueRing))
     honest_file, labels_file = folder / "honest.jsonl", folder / "labels.jsonl"
     honest = list(read_lines(honest_file, HonestGroup)) if honest_file.exists() else []
     known: dict[str, tuple[int, bool]] = {}
     for label in read_lines(labels_file, Verdict) if labels_file.exists() else ():
         if label.transaction_id is not None:
-            told = (moment(times, label.time, folder), label.verdict == "fraud")
+            told = (moment(label.time, folder), label.verdict == "fraud")
             known[label.transaction_id] = max(told, known.get(label.transaction_id, told))
     return Truth(payments, at, rings, honest, known)
 
 
-def moment(times: Instants, value: str | float, where: Path) -> int:
+def moment(value: str | float, where: Path) -> int:
     """A time in epoch ms.
 
     Raises:
         ConfigurationError: it is none.
     """
     try:
-        found = times.read_event_time(value)
+        found = INSTANTS.read_event_time(value)
     except BadEvent as error:
         raise ConfigurationError(f"{where}: a time {error}") from error
     if found is None:
