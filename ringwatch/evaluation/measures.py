@@ -95,6 +95,13 @@ def measure(truth: Truth, reported: Sequence[Reported]) -> Figures:
     )
 
 
+def recall_and_precision(truth: Truth, reported: Sequence[Reported]) -> tuple[float, float | None]:
+    """These two figures alone, as :func:`measure` has them."""
+    matching = match(truth, reported)
+    recall = len(matching.about) / len(truth.rings) if truth.rings else 0.0
+    return recall, matching.true_alarms / len(reported) if reported else None
+
+
 def look_alikes(truth: Truth, matching: Matching) -> dict[str, LookAlikeFigures]:
     """How false alarms fall on each kind of honest look-alike, and on honest traffic as a whole."""
     flagged = {key for one in matching.false_alarms for key in one.transactions} - truth.fraud

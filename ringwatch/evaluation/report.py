@@ -12,7 +12,7 @@ from graph.errors import ConfigurationError
 from ringwatch.evaluation.baselines import TransactionModelFigures, component_rings, transaction_model
 from ringwatch.evaluation.found import Reported
 from ringwatch.evaluation.matching import within_budget
-from ringwatch.evaluation.measures import Figures, RingFigures, measure, rounded
+from ringwatch.evaluation.measures import Figures, RingFigures, measure, recall_and_precision, rounded
 from ringwatch.evaluation.truth import Truth
 
 #: Columns of figures about true rings, as a person reads them: field → (title, format).
@@ -58,9 +58,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate(truth: Truth, reported: list[Reported], budget: int) -> Report:
     """Measure what was reported, at a daily budget of rings and without one, and the baselines beside it."""
     times = truth.times.values()
-    at_budgets = {
-        size: measure(truth, within_budget(reported, size)) for size in sorted({1, 2, 5, 10, 20, budget})
-    }
+    sizes = sorted({1, 2, 5, 10, 20, budget})
     return Report(
         stream=Stream(
             transactions=len(truth.payments),
@@ -70,9 +68,9 @@ def evaluate(truth: Truth, reported: list[Reported], budget: int) -> Report:
             days=(max(times) - min(times)) / 86_400_000 if times else 0.0,
         ),
         budget=budget,
-        within_budget=at_budgets[budget],
+        within_budget=measure(truth, within_budget(reported, budget)),
         all_reported=measure(truth, reported),
-        by_budget={size: (one.overall.recall, one.precision) for size, one in at_budgets.items()},
+        by_budget={size: recall_and_precision(truth, within_budget(reported, size)) for size in sizes},
         transaction_model=transaction_model(truth, budget),
         connected_components=measure(truth, within_budget(component_rings(truth), budget)),
     )
