@@ -20,6 +20,9 @@ Engine = Literal["neo4j", "arcadedb"]
 Row = dict[str, Any]
 T = TypeVar("T")
 
+#: Whether a failure may pass by itself.
+_Judgement = Callable[[BaseException], bool]
+
 log = logging.getLogger(__name__)
 
 logging.getLogger("neo4j").setLevel(logging.ERROR)  # its failures reach the caller as exceptions
@@ -52,8 +55,16 @@ class Graph:
         self.engine: Engine = "arcadedb" if "ArcadeDB" in self.agent else "neo4j"
 
     def read(self, query: str, **parameters: Any) -> list[Row]:
-        """Run one query in a read transaction of its own."""
-        return self._retried(lambda: self._session_run(lambda tx: tx.run(query, **parameters), neo4j.READ_ACCESS))
+        """Run one query in a read transaction of its own.
+
+        Raises:
+            ServiceError: the engine refused it, or has not the memory for it: that may help to ask about less.
+            Unavailable: the graph is away.
+        """
+        return self._retried(
+            lambda: self._session_run(lambda tx: tx.run(query, **parameters), neo4j.READ_ACCESS),
+            lambda error: _worth_retrying(error) and not _lacks_memory(error),
+        )
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in one explicit transaction, again from the start after a transient failure.
@@ -100,9 +111,10 @@ class Graph:
             transaction.commit()
             return result
 
-    def _retried(self, call: Callable[[], T]) -> T:
+    def _retried(self, call: Callable[[], T], worth_retrying: _Judgement | None = None) -> T:
+        worth_retrying = worth_retrying or _worth_retrying
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_worth_retrying),
+            retry=tenacity.retry_if_exception(worth_retrying),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
             stop=tenacity.stop_after_delay(self._patience_s),
             before_sleep=_report,
@@ -111,7 +123,7 @@ class Graph:
         try:
             return retrying(call)
         except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
-            raise _translated(error) from error
+            raise _translated(error, worth_retrying) from error
         except (OverflowError, UnicodeError) as error:
             raise ServiceError(f"a value cannot be sent to the graph: {error}") from error
 
@@ -127,18 +139,27 @@ def _worth_retrying(error: BaseException) -> bool:
     return isinstance(error, driver_errors.ConstraintError) or "ConcurrentModification" in str(error)
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether a read was refused since it, or what runs beside it, holds too much: its retry would fare no better.
+
+    ArcadeDB says that by the code of a deadlock, which no read can be in.
+    """
+    code = getattr(error, "code", None) or ""
+    return "OutOfMemory" in code or code == "Neo.TransientError.Transaction.DeadlockDetected"
+
+
 def _report(state: tenacity.RetryCallState) -> None:
     if state.attempt_number in (3, 10) or state.attempt_number % 50 == 0:
         error = state.outcome.exception() if state.outcome else None
         log.warning("graph_retry", extra={"attempt": state.attempt_number, "error": type(error).__name__})
 
 
-def _translated(error: Exception) -> ServiceError | ConfigurationError:
+def _translated(error: Exception, worth_retrying: _Judgement) -> ServiceError | ConfigurationError:
     if isinstance(error, driver_errors.AuthError):
         return ConfigurationError(
             "the graph refused the user name or password: check RINGWATCH_GRAPH_USER and RINGWATCH_GRAPH_PASSWORD"
         )
-    if _worth_retrying(error) and not isinstance(error, driver_errors.ConstraintError):
+    if worth_retrying(error) and not isinstance(error, driver_errors.ConstraintError):
         return Unavailable(f"the graph does not answer ({type(error).__name__}): {_first_line(error)}")
     return ServiceError(f"the graph refused a statement: {_first_line(error)}")
 
@@ -176,4 +197,4 @@ def connect(uri: str, user: str, password: str, *, database: str | None = None, 
         return Graph(driver, database, patience_s=patience_s)
     except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
         driver.close()
-        raise _translated(error) from error
+        raise _translated(error, _worth_retrying) from error

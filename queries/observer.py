@@ -10,8 +10,11 @@ from queries.spec import Rule
 class Observer:
     """Is told what becomes of rules, by whatever thread ran them; this one does nothing with it."""
 
-    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:
-        """A rule was run on so many anchors; one that failed has no findings (``None``)."""
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int) -> None:
+        """A rule was run on so many anchors, and found so much."""
+
+    def failed(self, rule: Rule) -> None:
+        """A rule failed on some anchors, which are not tested."""
 
     def muted(self, rule: Rule, anchors: int) -> None:
         """A muted rule was not run on so many anchors, or what it found there was withheld."""

@@ -29,6 +29,9 @@ MAX_ANCHORS = 2_000
 #: So many anchors are asked about at once where nothing is known of how long they take.
 PORTION = 200
 
+#: A rule is given up for a batch once so many of its anchors have failed one by one.
+GIVEN_UP = 3
+
 #: Rules that are run at the same time: they only read, and none waits for another.
 AT_ONCE = 4
 
@@ -82,12 +85,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a rule said, which rows it was not asked about for want of time, and whether it failed."""
+    """What a rule said, and which rows it was not asked about for want of time."""
 
     rule: Rule
     findings: list[Finding]
     left: list[Row]
-    failed: bool
 
 
 class Runner:
@@ -157,26 +159,36 @@ class Runner:
     def answer(self, ask: Ask, budget_s: float = math.inf) -> Answer:
         """Ask a rule in portions until its time is spent; the first portion is always asked.
 
+        A portion that fails is halved: it may have wanted too much memory, or one of its anchors did.
+
         Raises:
             Unavailable: the graph is away; the same call may be made again.
         """
         rule, rows, started = ask.rule, ask.rows, self.clock()
         findings: list[Finding] = []
-        asked, failed = 0, False
-        try:
-            while asked < len(rows) and (not asked or self.clock() - started < budget_s):
-                portion = rows[asked : asked + self._fitting(rule, budget_s - (self.clock() - started))]
+        asked, failed, most = 0, 0, MAX_ANCHORS
+        while asked < len(rows) and failed < GIVEN_UP:
+            left_s = budget_s - (self.clock() - started)
+            if asked and left_s <= 0:
+                break
+            portion = rows[asked : asked + min(most, self._fitting(rule, left_s))]
+            try:
                 findings += self._timed(rule, portion)
-                asked += len(portion)
-        except Unavailable:
-            raise
-        except ServiceError as error:
-            log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
-            failed = True
+            except Unavailable:
+                raise
+            except ServiceError as error:
+                if len(portion) > 1:
+                    most = len(portion) // 2
+                    continue
+                log.error("rule_failed", extra={"rule": rule.id, "error": str(error)})
+                failed += 1
+            asked += len(portion)
+            most = 2 * len(portion)
         if rows:
-            found = None if failed else len(findings)
-            self._observer.ran(rule, self.clock() - started, len(rows) if failed else asked, found)
-        return Answer(rule, findings, [] if failed else rows[asked:], failed)
+            self._observer.ran(rule, self.clock() - started, asked, len(findings))
+        if failed:
+            self._observer.failed(rule)
+        return Answer(rule, findings, [] if failed == GIVEN_UP else rows[asked:])
 
     def _timed(self, rule: Rule, rows: Sequence[Row]) -> list[Finding]:
         started = self.clock()

@@ -121,9 +121,9 @@ class RuleFailures(Observer):
     def __init__(self) -> None:
         self.count = 0
 
-    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:  # noqa: ARG002
-        """Count the batches on which the rule has no findings because it failed."""
-        self.count += findings is None
+    def failed(self, rule: Rule) -> None:  # noqa: ARG002
+        """Count a batch on which the rule failed."""
+        self.count += 1
 
 
 @dataclass

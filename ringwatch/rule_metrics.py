@@ -15,17 +15,19 @@ class RuleMetrics(Observer):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int) -> None:
         """Count a rule's turn; the findings of one that is only tried are counted apart."""
         labels, metrics = {"rule": rule.id}, self._metrics
         metrics.rule_seconds.record(seconds, labels)
         metrics.rule_anchors.add(anchors, labels)
-        if findings is None:
-            metrics.rule_failures.add(1, labels)
-        elif rule.is_shadow:
+        if rule.is_shadow:
             metrics.shadow_findings.add(findings, labels)
         else:
             metrics.rule_findings.add(findings, labels)
+
+    def failed(self, rule: Rule) -> None:
+        """Count a batch of which not every anchor could be tested."""
+        self._metrics.rule_failures.add(1, {"rule": rule.id})
 
     def muted(self, rule: Rule, anchors: int) -> None:
         """Count what a muted rule was not asked."""

@@ -76,7 +76,9 @@ class Metrics:
     rule_anchors: Annotated[Counter, About("Anchors that a rule was run on.", ("rule",))]
     rule_findings: Annotated[Counter, About("Findings that a rule returned.", ("rule",))]
     shadow_findings: Annotated[Counter, About("Findings of a rule in status test, which alert nobody.", ("rule",))]
-    rule_failures: Annotated[Counter, About("Batches on which a rule failed; the others went on.", ("rule",))]
+    rule_failures: Annotated[
+        Counter, About("Batches on which a rule failed at some anchors; the rest went on.", ("rule",))
+    ]
     density_held: Annotated[
         Levels,
         About("What the search for dense blocks holds in memory, by kind (transactions, edges).", ("kind",)),

@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -103,101 +103,118 @@ meaning = "transaction ids that a finding carries, the newest"
 UNWIND $anchors AS a
 MATCH (c:Card {id: a.id})-[p:PAID]->()
 WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
-WITH a, c, count(p) AS found
-WHERE found >= $min_merchants
+WITH a, c, count(p) AS found, max(p.last_seen) AS last
+WHERE found >= $min_merchants AND last >= a.first - 60000
 CALL {
   WITH a, c
   MATCH (c)-[p:PAID]->(m:Merchant)
   WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
-  RETURN m, p ORDER BY p.first_seen, m.id LIMIT $max_merchants
+  WITH a, p, m.id AS merchant ORDER BY p.first_seen, merchant LIMIT $max_merchants
+  WITH a, merchant, p.first_seen AS first, CASE WHEN p.last_seen < a.last THEN p.last_seen ELSE a.last END AS last
+  UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+  MATCH (n:Tally {id: merchant + '|' + toString(hour)})
+  WITH merchant, first, last, sum(n.transactions) AS made
+  WHERE made > $min_peers
+  RETURN collect({merchant: merchant, first: first, last: last}) AS fresh
 }
-WITH a, collect({merchant: m, first: p.first_seen, last: CASE WHEN p.last_seen < a.last THEN p.last_seen ELSE a.last END}) AS fresh
+WITH a, fresh
 WHERE size(fresh) >= $min_merchants
 CALL {
   WITH a, fresh
   UNWIND fresh AS visit
-  WITH a, visit
-  WHERE visit.last >= a.first - 60000
-  WITH a, visit.merchant AS m
+  WITH a, visit.merchant AS m, visit.last AS last
+  WHERE last >= a.first - 60000
   UNWIND a.times AS time
-  UNWIND range((time - $together_ms) / 3600000, time / 3600000) AS hour
   CALL {
-    WITH m, time, hour
-    MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
-    USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.time >= time - $together_ms AND t.time <= time
-    RETURN t LIMIT $max_per_hour
+    WITH m, time
+    UNWIND range((time - $together_ms) / 3600000, time / 3600000) AS hour
+    MATCH (n:Tally {id: m + '|' + toString(hour)})
+    RETURN sum(n.transactions) AS met
   }
-  WITH m, time, count(t) AS met
   RETURN max(met) AS met
 }
 WITH a, fresh, met
 WHERE 2 * (met - 1) >= $min_peers
-UNWIND fresh AS visit
-WITH a, visit.merchant AS m, visit.first AS first, visit.last AS last
 CALL {
-  WITH a, m, first, last
-  UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+  WITH a, fresh
+  UNWIND fresh AS visit
+  WITH a, visit.merchant AS m, visit.first AS first, visit.last AS last
   CALL {
-    WITH a, m, hour
-    MATCH (t:Transaction {merchant_hour: m.id + '|' + toString(hour)})
-    USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
-    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    WITH a, m, first, last
+    UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+    CALL {
+      WITH a, m, hour
+      MATCH (t:Transaction {merchant_hour: m + '|' + toString(hour)})
+      USING INDEX SEEK t:Transaction(merchant_hour)
+      WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
+      RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    }
+    MATCH (t)<-[:MADE]-(c:Card)
+    WITH a, t, c ORDER BY t.time, t.id
+    WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account,
+                     weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN 0.5 ELSE 1.0 END}) AS seen
+    RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
   }
-  MATCH (t)<-[:MADE]-(c:Card)
-  WITH a, t, c ORDER BY t.time, t.id
-  WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account,
-                   weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN 0.5 ELSE 1.0 END}) AS seen
-  RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
+  WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
+  WHERE size(own) > 0 AND size(others) >= $min_peers
+  RETURN collect({merchant: m, since: first, own: own, others: others}) AS visits
 }
-WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
-WHERE size(own) > 0 AND size(others) >= $min_peers
-UNWIND others AS o
-WITH a, m, first, own, others, o.card AS peer, collect(o) AS visits
-WITH a, peer, collect({merchant: m, since: first, own: own, others: others, visits: visits}) AS shared
-WHERE size(shared) >= $min_merchants
-WITH a, collect({peer: peer, shared: shared}) AS peers
-WHERE size(peers) >= $min_peers
-UNWIND peers AS p
-UNWIND p.shared AS s
-WITH a, p.peer AS peer, s, s.merchant AS m
-MATCH (c:Card {id: peer})-[p:PAID]->(m)
-WHERE p.first_seen > a.first - $window_ms - 60000
-WITH a, collect({peer: peer, merchant: m.id, own: s.own, others: s.others, visits: s.visits,
-                 since: CASE WHEN p.first_seen < s.since THEN p.first_seen ELSE s.since END}) AS ties
-UNWIND a.times AS time
-UNWIND ties AS tie
-WITH a.id AS card, time, tie, [s IN tie.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-WHERE size(own) > 0 AND tie.since > time - $window_ms - 60000
-WITH card, time, tie, own,
-     [o IN tie.visits WHERE o.time > time - $window_ms AND o.time <= time
-                        AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
-     size([o IN tie.others WHERE o.time > time - $window_ms AND o.time <= time
-                             AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)]) AS crowd
-WHERE size(visits) > 0
-WITH card, time, tie.peer AS peer, collect({merchant: tie.merchant, own: own, visits: visits, crowd: crowd}) AS shared
-WHERE size(shared) >= $min_merchants
-UNWIND shared AS s
-WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
-     collect({peer: peer, own: s.own, visits: s.visits}) AS ties
-WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
-UNWIND ties AS tie
-WITH card, time, merchant, tie, tie.own[0].weight AS weight,
-     any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
-WITH card, time, tie.peer AS peer, sum(weight) AS met,
-     collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
-WHERE met >= $min_merchants
-WITH card, time, collect({peer: peer, shared: shared}) AS peers
-WHERE size(peers) >= $min_peers
-UNWIND peers AS p
-UNWIND p.shared AS s
-UNWIND s.seen AS seen
-WITH card, time, p.peer AS peer, s.merchant AS merchant, s.here AS here, seen ORDER BY seen.time DESC, seen.id
-WITH card, time, count(DISTINCT peer) AS peers, count(DISTINCT merchant) AS merchants,
-     collect(DISTINCT peer) AS peer_ids,
-     collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.id) AS transactions,
-     count(DISTINCT CASE WHEN here THEN peer END) AS met
-WHERE 2 * met >= $min_peers
-RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids, account_ids,
-       transactions[0..$max_evidence] AS transactions, peers, merchants
+WITH a, visits
+WHERE size(visits) >= $min_merchants
+CALL {
+  WITH visits
+  UNWIND visits AS visit
+  UNWIND visit.others AS o
+  WITH o.card AS peer, count(DISTINCT visit.merchant) AS merchants
+  WHERE merchants >= $min_merchants
+  RETURN collect(peer) AS candidates
+}
+WITH a, visits, candidates
+WHERE size(candidates) >= $min_peers
+CALL {
+  WITH a, visits, candidates
+  UNWIND candidates AS peer
+  UNWIND visits AS visit
+  WITH a, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
+  WHERE size(met) > 0
+  MATCH (c:Card {id: peer})-[p:PAID]->(m:Merchant {id: visit.merchant})
+  WHERE p.first_seen > a.first - $window_ms - 60000
+  WITH a, peer, visit, met, CASE WHEN p.first_seen < visit.since THEN p.first_seen ELSE visit.since END AS since
+  UNWIND a.times AS time
+  WITH a.id AS card, time, peer, visit, met, since,
+       [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
+  WHERE size(own) > 0 AND since > time - $window_ms - 60000
+  WITH card, time, peer, visit.merchant AS merchant, own,
+       [o IN met WHERE o.time > time - $window_ms AND o.time <= time
+                   AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
+       size([o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
+                                 AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)]) AS crowd
+  WHERE size(visits) > 0
+  WITH card, time, peer, collect({merchant: merchant, own: own, visits: visits, crowd: crowd}) AS shared
+  WHERE size(shared) >= $min_merchants
+  UNWIND shared AS s
+  WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
+       collect({peer: peer, own: s.own, visits: s.visits}) AS ties
+  WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
+  UNWIND ties AS tie
+  WITH card, time, merchant, tie, tie.own[0].weight AS weight,
+       any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
+  WITH card, time, tie.peer AS peer, sum(weight) AS met,
+       collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
+  WHERE met >= $min_merchants
+  WITH card, time, collect({peer: peer, shared: shared}) AS found
+  WHERE size(found) >= $min_peers
+  UNWIND found AS p
+  UNWIND p.shared AS s
+  UNWIND s.seen AS seen
+  WITH card, time, p.peer AS peer, s.merchant AS merchant, s.here AS here, seen ORDER BY seen.time DESC, seen.id
+  WITH card, time, count(DISTINCT peer) AS others, count(DISTINCT merchant) AS places,
+       collect(DISTINCT peer) AS peer_ids,
+       collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.id) AS transactions,
+       count(DISTINCT CASE WHEN here THEN peer END) AS met
+  WHERE 2 * met >= $min_peers
+  RETURN card, time, peer_ids, account_ids,
+         transactions[0..$max_evidence] AS transactions, others, places
+}
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids, account_ids, transactions,
+       others AS peers, places AS merchants

@@ -49,10 +49,14 @@ class Told(Observer):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
-        self.turns: list[tuple[str, int, int | None]] = []
+        self.turns: list[tuple[str, int, int]] = []
+        self.failures: list[str] = []
 
-    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int | None) -> None:  # noqa: ARG002 - differs from turn to turn
+    def ran(self, rule: Rule, seconds: float, anchors: int, findings: int) -> None:  # noqa: ARG002 - differs from turn to turn
         self.turns.append((rule.id, anchors, findings))
+
+    def failed(self, rule: Rule) -> None:
+        self.failures.append(rule.id)
 
 
 def run(rule: Rule, touches: Touches, answer: list[Row] | Exception | None = None) -> Recording:
@@ -100,9 +104,47 @@ def test_a_rule_that_fails_does_not_stop_the_others(tmp_path: Path, rule: Rule, 
     touches = Touches.of(GraphWriter(graph).write([transaction(f"t{n}", f"c{n}", device="d") for n in range(2)]))
     runner = Runner(graph, [broken, rule], told)
     assert [finding.evidence for finding in runner.run(touches)] == [("t0", "t1")]
-    assert set(told.turns) == {("shared_device", 1, None), ("shared_device", 1, 1)}
+    assert sorted(told.turns) == [("shared_device", 1, 0), ("shared_device", 1, 1)]
+    assert told.failures == ["shared_device"]
     with pytest.raises(ServiceError):
         runner.evaluate(broken, touches)
+
+
+class Choosy(Recording):
+    """Refuses more than so many anchors at once, and some whatever is asked with them."""
+
+    def __init__(self, most: int, refused: set[str]) -> None:
+        super().__init__()
+        self._most = most
+        self._refused = refused
+
+    def read(self, _: str, **parameters: Any) -> list[Row]:
+        rows = parameters["anchors"]
+        if len(rows) > self._most or self._refused & {row["id"] for row in rows}:
+            raise ServiceError("too much")
+        return [
+            {"anchor_label": "Device", "anchor": row["id"], "time": NOON, "device": row["id"], "cards": 2}
+            | {"transactions": ["t"]}
+            for row in rows
+        ]
+
+
+@pytest.mark.parametrize(
+    ("refused", "found", "failures"),
+    [
+        (set(), "abcdefgh", []),
+        ({"c"}, "abdefgh", ["shared_device"]),
+        ({"a", "c", "d"}, "b", ["shared_device"]),
+    ],
+)
+def test_what_fails_is_asked_again_in_smaller_portions(
+    rule: Rule, refused: set[str], found: str, failures: list[str]
+) -> None:
+    told, graph = Told(), Choosy(4, refused)
+    (ask,) = Runner(cast(Graph, graph), [], told).asks([rule], touched(5, **{name: [NOON] for name in "abcdefgh"}))
+    answer = Runner(cast(Graph, graph), [], told).answer(ask)
+    assert "".join(finding.anchor.id for finding in answer.findings) == found
+    assert (answer.left, told.failures) == ([], failures)
 
 
 def test_a_shadow_rule_runs_and_is_counted_and_says_nothing(rule: Rule, graph: Graph) -> None:
