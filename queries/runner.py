@@ -73,7 +73,7 @@ class Touches:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a rule is asked: about which rows, the most urgent first, and how many anchors were touched in all.
+    """What a rule is asked: about which rows, and how many anchors were touched in all.
 
     An anchor that its gate kept out was touched, and has no row.
     """
@@ -144,27 +144,25 @@ class Runner:
         return sorted(findings, key=lambda finding: (finding.time, finding.identity))
 
     def asks(self, rules: Sequence[Rule], touches: Touches) -> list[Ask]:
-        """What to ask each rule that a batch concerns.
+        """What to ask each rule that a batch concerns, the dearest first: it is not to run alone in the end.
 
         Raises:
             Unavailable: the graph is away.
         """
         later = self._later(rules, touches)
-        asks = [
-            Ask(rule, self._sorted(_anchors(rule, touches, later)), _touched(rule, touches, later))
-            for rule in rules
-        ]
-        return [ask for ask in asks if ask.touched]
+        asks = [Ask(rule, list(_anchors(rule, touches, later)), _touched(rule, touches, later)) for rule in rules]
+        return sorted((ask for ask in asks if ask.touched), key=lambda ask: -self._expected_s(ask))
 
     def answer(self, ask: Ask, budget_s: float = math.inf) -> Answer:
-        """Ask a rule in portions until its time is spent; the first portion is always asked.
+        """Ask a rule in portions, the most urgent rows first, until its time is spent; always one portion.
 
         A portion that fails is halved: it may have wanted too much memory, or one of its anchors did.
 
         Raises:
             Unavailable: the graph is away; the same call may be made again.
         """
-        rule, rows, started = ask.rule, ask.rows, self.clock()
+        rule, started = ask.rule, self.clock()
+        rows = ask.rows if self._fitting(ask.rule, budget_s) >= len(ask.rows) else self._sorted(ask.rows)
         findings: list[Finding] = []
         asked, failed, most = 0, 0, MAX_ANCHORS
         while asked < len(rows) and failed < GIVEN_UP:
@@ -203,6 +201,9 @@ class Runner:
         pace_s = self._pace_s.get(rule.id)
         fitting = int(left_s / pace_s) if pace_s else PORTION
         return min(max(fitting, PORTION), MAX_ANCHORS)
+
+    def _expected_s(self, ask: Ask) -> float:
+        return self._pace_s.get(ask.rule.id, 0.0) * len(ask.rows)
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
         if self._order is None:
