@@ -31,8 +31,6 @@ _DECLINED = 2.0
 _MOST_CARDS = 200
 _MOST_PAYMENTS = 8
 
-_COUPLE = 2
-
 #: Weights between cards and what they share, by card.
 Edges = Mapping[Entity, Mapping[Entity, float]]
 
