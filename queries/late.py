@@ -21,6 +21,9 @@ from graph.schema import HOUR_MS
 #: No more touches than this are tested again for one stretch of late events at one entity.
 MAX_TOUCHES = 1_000
 
+#: One query asks about no more stretches than this, which bounds what it holds in memory.
+_MAX_CAUSES = 200
+
 #: Of the accounts that share identifiers with one that has late events, no more than this are concerned.
 _MAX_RELATIVES = 50
 
@@ -163,7 +166,12 @@ def later_touches(
             "WITH DISTINCT id, t.time AS time ORDER BY time, id LIMIT $limit RETURN id, time } "
             "RETURN row.id AS cause, id, time"
         )
-        for row in graph.read(query, rows=rows, **_BOUNDS) if rows else ():
+        answers = (
+            answer
+            for start in range(0, len(rows), _MAX_CAUSES)
+            for answer in graph.read(query, rows=rows[start : start + _MAX_CAUSES], **_BOUNDS)
+        )
+        for row in answers:
             times, touch = causes[row["cause"]], row["time"]
             distance = touch - times[bisect_left(times, touch) - 1]
             if distance <= window_ms:
