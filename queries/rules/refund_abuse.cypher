@@ -33,7 +33,7 @@ account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window; young ones, unless it is an e-mail" }
-refunds = { role = "measure", threshold = "min_refunds", means = "purchases that were refunded to them in the window; min_email_refunds are enough if it is an e-mail" }
+refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; min_refunds at least, unless it is an e-mail" }
 share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
 account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
 
