@@ -33,7 +33,7 @@ transactions = { role = "evidence" }
 made = { role = "measure", threshold = "min_transactions", means = "approved transactions from here at the merchant in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among all approved transactions of the merchant in the window" }
 cards = { role = "measure", threshold = "min_cards", means = "distinct cards that made them" }
-per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card" }
+per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card; min_per_card_ip at least behind an IP" }
 
 [[false_positives]]
 name = "a shop's tablet, at which every customer pays"
@@ -79,7 +79,13 @@ meaning = "distinct cards that made them"
 default = 2.0
 min = 1.0
 max = 100.0
-meaning = "transactions per card, on average"
+meaning = "transactions per card from one device, on average"
+
+[params.min_per_card_ip]
+default = 3.0
+min = 1.0
+max = 100.0
+meaning = "transactions per card behind one IP, on average: many who share a network come back to the same shop"
 
 [params.max_personal_share]
 default = 0.5
@@ -142,20 +148,19 @@ CALL {
   UNION ALL
   WITH a
   UNWIND CASE WHEN a.label = 'IP' THEN [a.id] ELSE [] END AS id
-  MATCH (x:IP {id: id})
+  MATCH (x:IP {id: id})<-[u:USED]-(c:Card)
   WHERE x.hub_since > a.first
+    AND u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+  WITH a, x, collect(c) AS active
+  WHERE size(active) >= $min_cards
   UNWIND [touch IN a.times | touch / 3600000] AS touched
-  WITH DISTINCT a, x, touched AS hour
+  WITH DISTINCT a, x, active, touched AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(ip_hour)
   WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WHERE m.hub_since > a.first
-  WITH DISTINCT a, x, m
-  MATCH (x)<-[u:USED]-(c:Card)
-  WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-  WITH a, x, m, collect(c) AS active
-  WHERE size(active) >= $min_cards
+  WITH DISTINCT a, x, active, m
   UNWIND active AS c
   MATCH (c)-[p:PAID]->(m)
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
@@ -194,13 +199,13 @@ CALL {
   WITH seen.device AS device, count(DISTINCT seen.card) AS users, count(seen) AS made
   RETURN sum(CASE WHEN users = 1 AND made > 1 THEN made ELSE 0 END) AS personal
 }
-WITH label, anchor, merchant, time, window, personal
+WITH label, anchor, merchant, time, window
 WHERE personal <= $max_personal_share * size(window)
 UNWIND window AS seen
 WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND made >= $min_per_card * cards
+WHERE cards >= $min_cards AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip ELSE $min_per_card END * cards
 CALL {
   WITH merchant, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
