@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 2
+version = 3
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -11,16 +11,17 @@ budget_ms = 150
 rationale = """
 Accounts that are long established and have nothing to do with each other, each paying within a day from the same
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
-the account, or the purchase is declined. Somebody has their passwords.
+the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops. Somebody has
+their passwords.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
 Accounts are established by account_created, else by their first transaction here: without account_created nothing
-is found in the first min_age_ms of a stream. A device that the attacker has warmed up with other cards
+is found in the first min_known_ms of a stream. A device that the attacker has warmed up with other cards
 (min_new_share). Victims that shared an address, e-mail or phone before, or from
 their first transaction here on, count as one household. An address is foreign to an account if it is new to it, not
 where the card is billed, and the account had another one or says where the card is billed; so where most victims buy
-what is not delivered, and most of it is approved, nothing is found. Where no address of any of them is known, all count as
+what is not delivered, and most of it is approved, nothing is found unless they have min_shops shops in common. Where no address of any of them is known, all count as
 unlike themselves. A takeover that only looks and does not pay. Of one hour only the first max_per_hour transactions at
 the device are read, and of these the first max_per_card of each card.
 """
@@ -33,7 +34,7 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
-strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address or are declined away from home" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address or, nothing being delivered, are declined or do the others' round of shops" }
 
 [[false_positives]]
 name = "a shared computer, in a library"
@@ -81,6 +82,18 @@ min = 86400000
 max = 31536000000
 meaning = "how long before the touch an account must have been opened to be established, in milliseconds"
 
+[params.min_known_ms]
+default = 604800000
+min = 3600000
+max = 31536000000
+meaning = "how long before the touch its first transaction must have been, where nobody says when it was opened, in milliseconds"
+
+[params.min_shops]
+default = 2
+min = 2
+max = 20
+meaning = "shops of an account on the device at which others of these accounts paid there, too, that make a round of shops"
+
 [params.min_new_share]
 default = 0.5
 min = 0.0
@@ -91,7 +104,7 @@ meaning = "share of these accounts among them and the cards that the device knew
 default = 0.5
 min = 0.0
 max = 1.0
-meaning = "share of the accounts that order to a foreign address or are declined away from home"
+meaning = "share of the accounts that order to a foreign address or, nothing being delivered, are declined or do the others' round of shops"
 
 [params.max_per_hour]
 default = 2000
@@ -140,13 +153,14 @@ CALL {
   WITH c, collect(t) AS made
   UNWIND made[0..$max_per_card] AS t
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
-  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status,
+  OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
+  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id,
                                 address: x.id, until: x.hub_since, billing: t.billing_address} AS seen
 }
 WITH a, d, account, seen ORDER BY seen.time DESC, seen.id
 WITH a, d, account, collect(seen) AS made
 MATCH (p:Account {id: account})
-WHERE coalesce(p.created, p.first_seen) <= a.last - $min_age_ms
+WHERE coalesce(p.created + $min_age_ms, p.first_seen + $min_known_ms) <= a.last
 MATCH (d)<-[u:USED]-(:Card)<-[:OWNS]-(p)
 WITH a, d, p, made, min(u.first_seen) AS joined
 WHERE joined > a.first - $window_ms - 60000
@@ -172,9 +186,10 @@ CALL {
   RETURN collect({id: x.id, since: h.first_seen}) AS homes
 }
 WITH a, d, p, joined, relatives, homes, made ORDER BY p.id
-WITH a, d, collect({id: p.id, opened: coalesce(p.created, p.first_seen), joined: joined, relatives: relatives,
+WITH a, d, collect({id: p.id, established: coalesce(p.created + $min_age_ms, p.first_seen + $min_known_ms),
+                    joined: joined, relatives: relatives,
                     settled: coalesce(homes[0].since, a.last + 1),
-                    visits: [seen IN made | {time: seen.time, declined: seen.status = 'declined',
+                    visits: [seen IN made | {time: seen.time, shop: seen.shop, declined: seen.status = 'declined',
                              delivered: seen.address IS NOT NULL,
                              foreign: coalesce(seen.address <> seen.billing, seen.address IS NOT NULL),
                              billed: seen.billing IS NOT NULL, until: seen.until,
@@ -187,7 +202,7 @@ WITH a, hub_since, candidates, arrivals, reduce(window = [], part IN parts | win
 WITH a, hub_since, candidates, arrivals, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, window, size([since IN arrivals WHERE since <= time - $window_ms - 60000]) AS known,
-     [p IN candidates WHERE p.opened <= time - $min_age_ms AND p.joined > time - $window_ms - 60000
+     [p IN candidates WHERE p.established <= time AND p.joined > time - $window_ms - 60000
       AND any(visit IN p.visits WHERE visit.time > time - $window_ms AND visit.time <= time)] AS present
 WITH device, time, window, known, present, [p IN present | p.id] AS account_ids
 WITH device, time, window, known, account_ids, present,
@@ -195,14 +210,25 @@ WITH device, time, window, known, account_ids, present,
                                    AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
 WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
 WITH device, time, window, known, account_ids, accounts,
-     [p IN present | {settled: p.settled, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
-                                                   AND visit.time <= time]}] AS present
+     [p IN present | {id: p.id, settled: p.settled, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
+                                                             AND visit.time <= time]}] AS present
+CALL {
+  WITH present
+  UNWIND present AS p
+  UNWIND [visit IN p.visits WHERE visit.shop IS NOT NULL] AS visit
+  WITH visit.shop AS shop, collect(DISTINCT p.id) AS customers
+  WHERE size(customers) > 1
+  UNWIND customers AS customer
+  WITH customer, count(shop) AS shops
+  WHERE shops >= $min_shops
+  RETURN collect(customer) AS rounds
+}
 WITH device, time, window, known, account_ids, accounts,
      size([p IN present WHERE all(q IN present WHERE q.settled > time)
            OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time
                   AND visit.since > time - $window_ms - 60000 AND (visit.billed OR p.settled <= time - $window_ms))
-           OR (any(visit IN p.visits WHERE visit.declined)
-               AND none(visit IN p.visits WHERE visit.delivered))]) AS strange
+           OR (none(visit IN p.visits WHERE visit.delivered)
+               AND (p.id IN rounds OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
 WHERE strange >= $min_strange_share * size(account_ids)
 UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
         AND seen.account IN account_ids] AS seen

@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -10,20 +10,22 @@ identity = ["device"]
 budget_ms = 150
 rationale = """
 One device that within a day pays with cards that are new to it, for accounts that are hardly older than their first
-order or send their goods to one door, is run by somebody who holds other people's cards: a farm of emulators, or a
-single machine with a stolen list. Customers of long standing who meet at one device have homes of their own.
+order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
+or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
+family has one home, but has been seen there before.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
-A farm that adds fewer than min_cards cards a day, or fewer than min_mixed_cards if it uses old accounts, too, or
-nobody says when they were opened. Transactions without an account: where accounts are unknown, map
-the card (or the user) to account. An account is strange if it shares an address that is new to it with another account on
-the device, or if it is young and orders to no address of its own; where no address of any of them is known, all are.
-A farm of young accounts that each order to another address is triangulation. Without account_created an account counts as
-opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
-young, and the new tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal
-belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the
-first max_per_card of each card.
+A farm that adds fewer than min_cards cards a day. Transactions without an account: where accounts are unknown, map
+the card (or the user) to account. An address is where a purchase is sent, or else where its card is billed. An account
+is strange if it is young and tells no address of its own, if it shares one with another account on the device and was
+never seen before the window, although its shop has been watched for min_watch_ms, or if it orders to such a shared
+address that is new to it, not where the card is billed, and it had another one or says where the card is billed; where
+no address of any of them is known, all are. A farm of accounts that each order to another address is triangulation.
+Without account_created an account counts as opened at its first transaction here, so that at the start of a stream
+guests whose purchases name no address look young, and the new tablet of a family of four like a farm. Point-of-sale
+and cash-machine traffic is left out, since a terminal belongs to the merchant. Of one hour only the first max_per_hour
+transactions at the device are read, and of these the first max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"
 
@@ -33,7 +35,7 @@ card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that accounts used on the device for the first time in the window" }
-owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or with a new one that they share" }
+owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
 [[false_positives]]
@@ -43,6 +45,14 @@ fixture = "family_tablet"
 [[false_positives]]
 name = "a family of old customers on a tablet that they have just bought: the address is known"
 fixture = "new_family_tablet"
+
+[[false_positives]]
+name = "a family of old customers whom the stream meets for the first time"
+fixture = "first_day"
+
+[[false_positives]]
+name = "a young couple and a friend who sign up on one device"
+fixture = "flat"
 
 [[false_positives]]
 name = "a kiosk that serves everybody"
@@ -75,16 +85,10 @@ max = 604800000
 meaning = "how far back the window reaches, in milliseconds"
 
 [params.min_cards]
-default = 3
-min = 2
-max = 50
-meaning = "distinct cards that accounts used on the device for the first time in the window"
-
-[params.min_mixed_cards]
 default = 4
 min = 2
 max = 50
-meaning = "the same unless account_created says of each account on the device that it is young; never below min_cards"
+meaning = "distinct cards that accounts used on the device for the first time in the window"
 
 [params.min_owners]
 default = 3
@@ -103,6 +107,12 @@ default = 2592000000
 min = 60000
 max = 31536000000
 meaning = "how long before the touch an account may have been opened to be young, in milliseconds"
+
+[params.min_watch_ms]
+default = 604800000
+min = 0
+max = 31536000000
+meaning = "how long before the touch a shop of it must have been seen first for an account to be called never seen before, in milliseconds"
 
 [params.max_per_hour]
 default = 2000
@@ -145,11 +155,15 @@ CALL {
   WITH d, c, collect(t) AS made
   MATCH (c)-[u:USED]->(d)
   UNWIND made[0..$max_per_card] AS t
+  OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
-  RETURN t, c.id AS card, u.first_seen AS since, x
+  WITH t, c, u, m, x, coalesce(x.id, t.billing_address) AS address
+  OPTIONAL MATCH (y:Address {id: address})
+  RETURN t, c.id AS card, u.first_seen AS since, m.first_seen AS watched, address, y.hub_since AS until
 }
 WITH a, d, t.account AS account,
-     collect({id: t.id, time: t.time, card: card, since: since, address: x.id, until: x.hub_since}) AS made
+     collect({id: t.id, time: t.time, card: card, since: since, watched: watched, address: address, until: until,
+              billing: t.billing_address}) AS made
 WITH a, d, collect({account: account, made: made}) AS accounts
 WHERE size(accounts) >= $min_owners
 UNWIND accounts AS one
@@ -164,8 +178,9 @@ WITH a, d, p, homes, one.made AS made
 UNWIND made AS seen
 WITH a, d.hub_since AS hub_since, p, homes, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since,
-     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen), created: p.created,
-              card: seen.card, since: seen.since, address: seen.address, until: seen.until,
+     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen),
+              met: p.first_seen, watched: seen.watched, card: seen.card, since: seen.since,
+              address: seen.address, until: seen.until, billing: seen.billing,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
               settled: homes[0].since}) AS window
 WITH a, hub_since, window, [seen IN window | seen.time] AS moments
@@ -178,24 +193,24 @@ CALL {
   WITH time, CASE WHEN seen.until > time THEN seen.address END AS address, seen
   WITH time, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
   UNWIND parcels AS seen
-  WITH time, seen.account AS account, min(seen.opened) AS opened,
-       min(seen.created) AS created, coalesce(min(seen.settled), time + 1) AS settled,
+  WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.met) AS met, min(seen.watched) AS watched,
+       coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 THEN 1 ELSE 0 END) AS own,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
-                THEN 1 ELSE 0 END) AS drops
-  RETURN count(account) AS present, sum(CASE WHEN created > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
+                 AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
+  RETURN count(account) AS present, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
-                  THEN 1 ELSE 0 END) AS odd,
-         sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed
+                    OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
+                  THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, young, CASE WHEN housed = 0 THEN present ELSE odd END AS owners
+WITH device, time, window, present, CASE WHEN housed = 0 THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time, young = present AS all_young, owners, 1.0 * owners / present AS strange_share,
+WITH device, time, owners, 1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= CASE WHEN all_young OR $min_mixed_cards < $min_cards THEN $min_cards ELSE $min_mixed_cards END
+WHERE cards >= $min_cards
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids,
        transactions[0..$max_evidence] AS transactions, cards, owners, strange_share

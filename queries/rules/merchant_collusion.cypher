@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -9,14 +9,15 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "device", "ip"]
 budget_ms = 150
 rationale = """
-A merchant that lives on one device (or one IP, where no device is told) and charges the same few cards there again
-and again within days is selling to itself: cashing out stolen cards, or laundering another shop's transactions.
+A merchant that lives on one device, or behind one IP, and charges the same few cards there again and again within a
+week is selling to itself: cashing out stolen cards, or laundering another shop's transactions.
 """
 source = "typology 7 of the catalogue"
 blind_spots = """
 Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so
-point-of-sale traffic is left out. Cards that are used once or twice each. Devices that change behind one IP: the IP
-counts only what names no device, and only at merchants below the hub cap. A merchant with max_merchant approved
+point-of-sale traffic is left out. Cards that are used once each. Behind an IP only merchants below the hub cap count,
+and not where most of it comes from devices that serve one card each, again and again: people on their own phones, whom
+a shop's or an office's network has in common. A merchant with max_merchant approved
 transactions or more in the window is not judged, since its total is not counted further. Of one hour only the
 first max_per_hour approved transactions at the device or IP are read.
 """
@@ -32,7 +33,7 @@ transactions = { role = "evidence" }
 made = { role = "measure", threshold = "min_transactions", means = "approved transactions from here at the merchant in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among all approved transactions of the merchant in the window" }
 cards = { role = "measure", threshold = "min_cards", means = "distinct cards that made them" }
-per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card" }
+per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card; min_per_card_ip at least behind an IP" }
 
 [[false_positives]]
 name = "a shop's tablet, at which every customer pays"
@@ -46,14 +47,18 @@ fixture = "mail_order"
 name = "an office that orders lunch from the place around the corner"
 fixture = "office_lunch"
 
+[[false_positives]]
+name = "a café's regulars, who order in its app on its network"
+fixture = "regulars"
+
 [params.window_ms]
-default = 259200000
+default = 604800000
 min = 600000
-max = 604800000
+max = 2592000000
 meaning = "how far back the window reaches, in milliseconds"
 
 [params.min_transactions]
-default = 8
+default = 6
 min = 2
 max = 1000
 meaning = "approved transactions from one device or IP at the merchant in the window"
@@ -74,7 +79,19 @@ meaning = "distinct cards that made them"
 default = 2.0
 min = 1.0
 max = 100.0
-meaning = "transactions per card, on average"
+meaning = "transactions per card from one device, on average"
+
+[params.min_per_card_ip]
+default = 3.0
+min = 1.0
+max = 100.0
+meaning = "transactions per card behind one IP, on average: many who share a network come back to the same shop"
+
+[params.max_personal_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of the transactions behind an IP that devices made which paid with one card only, and more than once"
 
 [params.max_per_hour]
 default = 500
@@ -131,20 +148,19 @@ CALL {
   UNION ALL
   WITH a
   UNWIND CASE WHEN a.label = 'IP' THEN [a.id] ELSE [] END AS id
-  MATCH (x:IP {id: id})
+  MATCH (x:IP {id: id})<-[u:USED]-(c:Card)
   WHERE x.hub_since > a.first
+    AND u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
+  WITH a, x, collect(c) AS active
+  WHERE size(active) >= $min_cards
   UNWIND [touch IN a.times | touch / 3600000] AS touched
-  WITH DISTINCT a, x, touched AS hour
+  WITH DISTINCT a, x, active, touched AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(ip_hour)
-  WHERE t.device_hour IS NULL AND t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
+  WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WHERE m.hub_since > a.first
-  WITH DISTINCT a, x, m
-  MATCH (x)<-[u:USED]-(c:Card)
-  WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-  WITH a, x, m, collect(c) AS active
-  WHERE size(active) >= $min_cards
+  WITH DISTINCT a, x, active, m
   UNWIND active AS c
   MATCH (c)-[p:PAID]->(m)
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
@@ -156,7 +172,7 @@ CALL {
     WITH a, merchants, hour
     MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(ip_hour)
-    WHERE t.device_hour IS NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
     WITH merchants, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)-[:AT]->(m:Merchant)
     WHERE m IN merchants
@@ -169,18 +185,27 @@ WITH a, hub_since, merchant, collect(t) AS made
 WHERE size(made) >= $min_transactions
 UNWIND made AS t
 MATCH (t)<-[:MADE]-(c:Card)
-WITH a, hub_since, merchant, t, c ORDER BY t.time DESC, t.id
-WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id}) AS window
+OPTIONAL MATCH (t)-[:ON]->(d:Device)
+WITH a, hub_since, merchant, t, c, d ORDER BY t.time DESC, t.id
+WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id, device: d.id}) AS window
 WITH a, hub_since, merchant, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, merchant, time,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_transactions AND size(window) < $max_merchant
+CALL {
+  WITH label, window
+  UNWIND [seen IN window WHERE label = 'IP' AND seen.device IS NOT NULL] AS seen
+  WITH seen.device AS device, count(DISTINCT seen.card) AS users, count(seen) AS made
+  RETURN sum(CASE WHEN users = 1 AND made > 1 THEN made ELSE 0 END) AS personal
+}
+WITH label, anchor, merchant, time, window
+WHERE personal <= $max_personal_share * size(window)
 UNWIND window AS seen
 WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND made >= $min_per_card * cards
+WHERE cards >= $min_cards AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip ELSE $min_per_card END * cards
 CALL {
   WITH merchant, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour

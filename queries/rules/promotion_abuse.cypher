@@ -1,21 +1,21 @@
 /*
 id = "promotion_abuse"
 title = "Promotion abuse"
-version = 1
+version = 2
 status = "stable"
 severity = "medium"
 anchor = ["Device"]
 identity = ["device", "promotion"]
 budget_ms = 100
 rationale = """
-A promotion is meant to be used once by each customer. Several accounts on one device, each opened only days before
-it redeems the same promotion, are one customer who comes back under new names.
+A promotion is meant to be used once by each customer. Several accounts on one device, each of which buys for the
+first time only days before it redeems the same promotion, are one customer who comes back under new names. When an
+account was opened says less: names are also bought, or put by for later, years old and never used.
 """
 source = "typology 11 of the catalogue"
 blind_spots = """
-Accounts that were opened long before and kept for later (max_age_ms). Without account_created an account counts as
-opened at its first transaction here, so that in the first days of a stream everybody looks new. A device for every
-account. A household whose members all sign up for the same offer in the same days. A shop's tablet at which hardly
+Accounts that have been buying here for longer than max_age_ms. In the first days of a stream everybody looks new, so
+that a family of which several take the same offer on one device may look alike. A device for every account. A household whose members all sign up for the same offer in the same days. A shop's tablet at which hardly
 anything else is bought fires until it passes the hub cap. Of one hour only the first max_per_hour approved
 transactions at the device are read, and of these the first max_per_account of each account and promotion.
 """
@@ -31,7 +31,7 @@ accounts = { role = "measure", threshold = "min_accounts", means = "new accounts
 share = { role = "measure", threshold = "min_share", means = "their share among the accounts that bought anything on the device in the window" }
 
 [[false_positives]]
-name = "a family, whose accounts are as old as they are different, on its tablet"
+name = "a family, most of whom have bought before, on its tablet"
 fixture = "family"
 
 [[false_positives]]
@@ -56,13 +56,13 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "accounts that redeemed one promotion on the device in the window while they were new"
+meaning = "accounts that redeemed one promotion on the device in the window while they were new here"
 
 [params.max_age_ms]
 default = 259200000
 min = 60000
 max = 2592000000
-meaning = "how long before it redeems an account may have been opened to be new, in milliseconds"
+meaning = "how long before it redeems an account may have been seen first to be new, in milliseconds"
 
 [params.min_share]
 default = 0.5
@@ -102,7 +102,7 @@ CALL {
   WITH a, d
   MATCH (d)<-[u:USED]-(:Card)<-[:OWNS]-(p:Account)
   WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-    AND coalesce(p.created, p.first_seen) > a.first - $window_ms - $max_age_ms
+    AND p.first_seen > a.first - $window_ms - $max_age_ms
   WITH DISTINCT p LIMIT $min_accounts
   RETURN count(p) AS candidates
 }
@@ -127,7 +127,7 @@ CALL {
   UNWIND made[0..$max_per_account] AS t
   MATCH (t)<-[:MADE]-(c:Card)
   RETURN {id: t.id, time: t.time, account: account, card: c.id,
-          redeemed: CASE WHEN coalesce(p.created, p.first_seen) > t.time - $max_age_ms THEN promotion END} AS seen
+          redeemed: CASE WHEN p.first_seen > t.time - $max_age_ms THEN promotion END} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since, collect(seen) AS window

@@ -1,24 +1,26 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 2
+version = 3
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
-identity = ["email", "phone", "address"]
+identity = ["email", "phone", "address", "device"]
 budget_ms = 100
 rationale = """
 Goods that never came, empty boxes sent back: one hand that lives on refunds needs another account whenever a shop has
-had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone or an address
-and are young; several of them ask for their money, and they get back a large part of what they bought.
+had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
+device and are young; several of them ask for their money, and they get back a large part of what they bought. One
+refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
+one roof are no ring.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
 Old accounts (max_age_ms) that share no e-mail; without account_created an account is as old as its first transaction
-here, so that at the start of a stream all are young. Accounts that share nothing but a device or cards. Rings that buy clothing,
+here, so that at the start of a stream all are young. Accounts that share nothing but cards. Rings that buy clothing,
 of which much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
-household who are both new, and both unlucky. Of an account's identifiers the first max_identifiers are read, of each
-the first max_holders accounts, and of each of these the first max_transactions purchases and refunds of a day.
+household who are both new, and both unlucky. Of an account's identifiers, and of its devices, the first max_identifiers are read, of
+each the first max_holders accounts, and of each of these the first max_transactions purchases and refunds of a day.
 """
 triage = "Which reasons were given for the refunds, and did anything come back? Were the accounts opened in turn?"
 
@@ -26,11 +28,12 @@ triage = "Which reasons were given for the refunds, and did anything come back? 
 email = { role = "core", label = "Email" }
 phone = { role = "core", label = "Phone" }
 address = { role = "core", label = "Address" }
+device = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window; young ones, unless it is an e-mail" }
-refunds = { role = "measure", threshold = "min_refunds", means = "purchases that were refunded to them in the window" }
+refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; min_refunds at least, unless it is an e-mail" }
 share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
 account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
 
@@ -64,6 +67,12 @@ min = 2
 max = 500
 meaning = "purchases that were refunded to these accounts in the window, however many times each"
 
+[params.min_email_refunds]
+default = 2
+min = 2
+max = 500
+meaning = "the same for accounts that share an e-mail"
+
 [params.min_share]
 default = 0.3
 min = 0.05
@@ -92,7 +101,7 @@ meaning = "how long before the touch an account may have been opened to be young
 default = 20
 min = 3
 max = 200
-meaning = "identifiers of the anchor that are read, the first it had"
+meaning = "identifiers and devices of the anchor that are read, the first it had"
 
 [params.max_holders]
 default = 100
@@ -123,15 +132,27 @@ CALL {
   MATCH (p)-[h:HAS]->(x)
   WHERE h.first_seen <= a.last
   RETURN x ORDER BY h.first_seen, x.id LIMIT $max_identifiers
+  UNION ALL
+  WITH a, p
+  MATCH (p)-[:OWNS]->(:Card)-[u:USED]->(x:Device)
+  WHERE u.first_seen <= a.last
+  WITH x, min(u.first_seen) AS since
+  RETURN x ORDER BY since, x.id LIMIT $max_identifiers
 }
 WITH a, p, moments, x
-WHERE x.degree >= $min_accounts AND x.hub_since > a.first
+WHERE (x.degree >= $min_accounts OR labels(x)[0] = 'Device') AND x.hub_since > a.first
   AND (labels(x)[0] = 'Email' OR coalesce(p.created, p.first_seen) > a.first - $max_age_ms)
 CALL {
   WITH a, x
   MATCH (x)<-[h:HAS]-(q:Account)
   WHERE h.first_seen <= a.last
   RETURN q, h.first_seen AS since ORDER BY since, q.id LIMIT $max_holders
+  UNION ALL
+  WITH a, x
+  MATCH (x)<-[u:USED]-(:Card)<-[:OWNS]-(q:Account)
+  WHERE u.first_seen <= a.last
+  WITH q, min(u.first_seen) AS since
+  RETURN q, since ORDER BY since, q.id LIMIT $max_holders
 }
 CALL {
   WITH a, q
@@ -188,10 +209,11 @@ WITH anchor, time, kind, shared, active, purchases, allowed, q.id AS account, r 
 WITH anchor, time, kind, shared, active, purchases, allowed, count(DISTINCT account) AS accounts,
      count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
      collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
-WHERE refunds >= $min_refunds AND refunds >= allowed
+WHERE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed
 RETURN 'Account' AS anchor_label, anchor, time,
        CASE WHEN kind = 'Email' THEN shared END AS email, CASE WHEN kind = 'Phone' THEN shared END AS phone,
-       CASE WHEN kind = 'Address' THEN shared END AS address, account_ids, card_ids,
+       CASE WHEN kind = 'Address' THEN shared END AS address,
+       CASE WHEN kind = 'Device' THEN shared END AS device, account_ids, card_ids,
        transactions[0..$max_evidence] AS transactions, accounts, refunds,
        1.0 * refunds / CASE WHEN purchases > refunds THEN purchases ELSE refunds END AS share,
        1.0 * accounts / active AS account_share

@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -9,16 +9,19 @@ gate = { identifiers = "min_kinds" }
 identity = ["strongest"]
 budget_ms = 150
 rationale = """
-Invented people are put together from few parts: accounts opened within some months of each other that share
-e-mails, phones and addresses, two kinds at least between some of them, and rare ones above all. A household shares
-as much, but behind one door, and everybody reads their own mail.
+Invented people are put together from few parts: accounts that share e-mails, phones and addresses, two kinds at least
+between some of them, and rare ones above all. A household shares as much, but behind one door, and everybody reads
+their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought;
+others count if they were opened within some months of each other, and are no household.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
-Accounts that share one kind only. Rings that open accounts over more than the window. Up to max_household accounts
-with one address and one phone, each with an e-mail of its own, cannot be told from a household. Without account_created
-an account counts as opened at its first transaction here. Hub identifiers are no evidence. Of an account's identifiers
-the first max_identifiers are read, and of each the first max_holders accounts.
+Accounts that share one kind only. Rings that share no e-mail and open accounts over more than the window. Up to
+max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
+from a household; who shares an address alone is a neighbour, or gets a present. Accounts that share an e-mail and a
+card are one person who signed up again. Without account_created an account counts as opened at its first transaction
+here. Hub identifiers are no evidence. Of an account's identifiers the first max_identifiers are read, and of each the
+first max_holders accounts.
 """
 triage = "Same surname, or a plausible family? Then dismiss. Else: do spend and repayments look like one hand?"
 
@@ -30,10 +33,10 @@ account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 strongest = { role = "fact" }
-accounts = { role = "measure", threshold = "min_accounts", means = "accounts opened in the window that share identity with this one, itself included" }
+accounts = { role = "measure", threshold = "min_strangers", means = "accounts that share identity with this one, itself included; min_accounts at least where they share an address, or no e-mail" }
 kinds = { role = "measure", threshold = "min_kinds", means = "kinds of identity that the closest of them shares with it" }
 mailboxes = { role = "measure", means = "of the others, those that share an e-mail with it" }
-weight = { role = "measure", threshold = "min_weight", means = "sum over the others of the rarity of what they share with it" }
+weight = { role = "measure", means = "sum over the others of the rarity of what they share with it" }
 
 [[false_positives]]
 name = "a household with one address and one phone number"
@@ -47,17 +50,35 @@ fixture = "new_household"
 name = "a student hall: one address, and flatmates with one phone"
 fixture = "student_hall"
 
+[[false_positives]]
+name = "people who signed up again, with a card that they had before"
+fixture = "signed_up_again"
+
+[[false_positives]]
+name = "a family one of whom has moved out, but keeps the number"
+fixture = "moved_out"
+
+[[false_positives]]
+name = "presents that are ordered to the address of another family"
+fixture = "presents"
+
 [params.window_ms]
 default = 7776000000
 min = 86400000
 max = 31536000000
-meaning = "how long before the touch the accounts may have been opened, in milliseconds"
+meaning = "how long before the touch accounts that share no e-mail may have been opened, in milliseconds"
 
 [params.min_accounts]
 default = 3
 min = 2
 max = 50
-meaning = "accounts opened in the window that share identity with the anchor, itself included"
+meaning = "accounts that share identity with the anchor, itself included"
+
+[params.min_strangers]
+default = 2
+min = 2
+max = 50
+meaning = "the same where they share an e-mail and another kind, but no address"
 
 [params.min_kinds]
 default = 2
@@ -69,19 +90,19 @@ meaning = "kinds of identity (e-mail, phone, address) that at least one of them 
 default = 1.8
 min = 0.0
 max = 100.0
-meaning = "sum over the other accounts of 1/ln(degree + 5) of each identifier that they share with the anchor"
+meaning = "sum over the other accounts of 1/ln(degree + 5) of each identifier shared with the anchor, where it takes min_accounts that were opened in the window"
 
 [params.max_rare]
 default = 10
 min = 2
 max = 50
-meaning = "up to which degree an identifier counts although an account shares no other kind with the anchor"
+meaning = "up to which degree an e-mail or phone counts although an account shares no other kind with the anchor"
 
 [params.max_household]
 default = 5
 min = 1
 max = 50
-meaning = "accounts that may share min_kinds kinds and be a household, if one address is everybody's and no e-mail is shared"
+meaning = "accounts that may share min_kinds kinds and be a household, if all but one have one address, and no e-mail is shared"
 
 [params.max_identifiers]
 default = 20
@@ -103,7 +124,6 @@ meaning = "transaction ids that a finding carries, the newest"
 */
 UNWIND $anchors AS a
 MATCH (p:Account {id: a.id})
-WHERE coalesce(p.created, p.first_seen) > a.first - $window_ms
 CALL {
   WITH a, p
   MATCH (p)-[h:HAS]->(x)
@@ -114,6 +134,7 @@ WHERE x.degree > 1 AND x.hub_since > a.first AND since <= a.last
 WITH a, p, labels(x)[0] AS kind, collect({node: x, since: since}) AS shared
 WITH a, p, collect({kind: kind, shared: shared}) AS kinds
 WHERE size(kinds) >= $min_kinds
+  AND (coalesce(p.created, p.first_seen) > a.first - $window_ms OR any(k IN kinds WHERE k.kind = 'Email'))
 UNWIND kinds AS k
 UNWIND k.shared AS s
 WITH a, p, k.kind AS kind, s.node AS x, s.since AS since
@@ -129,26 +150,33 @@ WITH a, coalesce(p.created, p.first_seen) AS own_opening,
      collect({kind: kind, id: x.id, until: x.hub_since, account: account, opened: opened,
               since: CASE WHEN since > theirs THEN since ELSE theirs END}) AS links
 UNWIND a.times AS time
-WITH a.id AS anchor, time, links
-WHERE own_opening > time - $window_ms
+WITH a.id AS anchor, time, own_opening, links
 UNWIND links AS link
-WITH anchor, time, link
+WITH anchor, time, own_opening, link
 WHERE link.since <= time AND link.until > time
-WITH anchor, time, link.kind AS kind, link.id AS id, count(link) + 1 AS degree, collect(link) AS held
+WITH anchor, time, own_opening, link.kind AS kind, link.id AS id, count(link) + 1 AS degree, collect(link) AS held
 UNWIND held AS link
-WITH anchor, time, kind, id, degree, link
-WHERE link.opened > time - $window_ms
 WITH anchor, time, link.account AS account, count(DISTINCT kind) AS kinds, min(degree) AS rarest,
      sum(1 / log(degree + 5)) AS weight, max(CASE WHEN kind = 'Email' THEN 1 ELSE 0 END) AS mailbox,
-     collect({kind: kind, id: id}) AS shared
-WHERE kinds >= $min_kinds OR rarest <= $max_rare
-WITH anchor, time, count(account) + 1 AS accounts, max(kinds) AS kinds, sum(mailbox) AS mailboxes,
-     sum(CASE WHEN kinds >= $min_kinds THEN 1 ELSE 0 END) + 1 AS close, round(1000 * sum(weight)) / 1000 AS weight,
-     [anchor] + collect(account) AS account_ids, collect(shared) AS shares
-WHERE accounts >= $min_accounts AND kinds >= $min_kinds AND weight >= $min_weight
+     max(CASE WHEN kind = 'Phone' THEN 1 ELSE 0 END) AS phone,
+     max(CASE WHEN kind = 'Address' THEN 1 ELSE 0 END) AS door, collect({kind: kind, id: id}) AS shared,
+     max(CASE WHEN own_opening > time - $window_ms AND link.opened > time - $window_ms THEN 1 ELSE 0 END) AS young
+WHERE (kinds >= $min_kinds AND young + mailbox > 0) OR (young = 1 AND rarest <= $max_rare AND mailbox + phone > 0)
+WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, door: door,
+                            young: young, shared: shared}) AS others
+WHERE any(q IN others WHERE q.kinds >= $min_kinds AND (q.mailbox = 1 OR size(others) >= $min_accounts - 1))
 CALL {
-  WITH time, account_ids
-  UNWIND account_ids AS account
+  WITH anchor, time, others
+  MATCH (p:Account {id: anchor})-[o:OWNS]->(c:Card)
+  WHERE o.first_seen <= time
+  MATCH (c)<-[g:OWNS]-(q:Account)
+  WHERE g.first_seen <= time AND q.id IN [other IN others WHERE other.mailbox = 1 | other.account]
+  RETURN collect(DISTINCT q.id) AS selves
+}
+WITH anchor, time, [q IN others WHERE NOT q.account IN selves] AS others
+CALL {
+  WITH anchor, time, others
+  UNWIND [anchor] + [q IN others WHERE q.young = 1 | q.account] AS account
   MATCH (q:Account {id: account})
   CALL {
     WITH q
@@ -159,10 +187,24 @@ CALL {
   WITH [door IN doors WHERE door.since <= time | door.id] AS doors
   WHERE size(doors) > 0
   WITH collect(doors) AS homes
-  RETURN size(homes) = 0 OR any(door IN homes[0] WHERE all(home IN homes WHERE door IN home)) AS together
+  RETURN size(homes) < 2 OR any(home IN homes[0..2] WHERE any(door IN home
+         WHERE size([other IN homes WHERE door IN other]) >= size(homes) - 1)) AS together
 }
-WITH anchor, time, accounts, kinds, mailboxes, close, weight, account_ids, shares, together
-WHERE mailboxes > 0 OR NOT together OR close > $max_household
+WITH anchor, time, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
+     [q IN others WHERE q.young = 1] AS young
+WITH anchor, time, others, readers, young,
+     size(readers) >= $min_accounts - 1
+       OR size([q IN readers WHERE q.door = 0]) >= $min_strangers - 1 AS strangers,
+     size(young) >= $min_accounts - 1 AND any(q IN young WHERE q.kinds >= $min_kinds)
+       AND reduce(weight = 0.0, q IN young | weight + q.weight) >= $min_weight
+       AND (NOT together OR any(q IN young WHERE q.mailbox = 1)
+            OR size([q IN young WHERE q.kinds >= $min_kinds]) >= $max_household) AS newcomers
+WHERE strangers OR newcomers
+UNWIND [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers] AS q
+WITH anchor, time, q ORDER BY q.account
+WITH anchor, time, count(q) + 1 AS accounts, max(q.kinds) AS kinds, sum(q.mailbox) AS mailboxes,
+     round(1000 * sum(q.weight)) / 1000 AS weight, [anchor] + collect(q.account) AS account_ids,
+     collect(q.shared) AS shares
 UNWIND shares AS shared
 UNWIND shared AS s
 WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, s.kind AS kind, s.id AS id, count(s) AS holders
