@@ -5,6 +5,7 @@ version = 2
 status = "stable"
 severity = "high"
 anchor = ["Card"]
+gate = { gap_ms = "window_ms" }
 identity = ["card"]
 budget_ms = 250
 rationale = """
