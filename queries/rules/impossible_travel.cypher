@@ -11,14 +11,13 @@ budget_ms = 250
 rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
 one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
-more than once while it works. A single payment is believed from across an ocean only, where no till is located by
-mistake. What its owner pays meanwhile is no part of the fraud.
+more than once while it works. What its owner pays meanwhile is no part of the fraud.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
-used near its original, long after it, or only once less than far_km away: such a payment is more often a till that is
-located wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
+used near its original, long after it, or only once: a single payment far away is more often a till that is located
+wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
 merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once
 and were elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
 max_per_hour.
@@ -74,12 +73,6 @@ default = 2
 min = 1
 max = 20
 meaning = "payments at the place that the card came to later, at most burst_ms from the impossible journey"
-
-[params.far_km]
-default = 5000
-min = 500
-max = 20000
-meaning = "kilometres between two consecutive payments from which on one payment is enough: farther than a country's tills are from its headquarters"
 
 [params.max_journey_ms]
 default = 72100000
@@ -186,7 +179,7 @@ WITH card, time, jump, before, after, CASE WHEN came THEN
        [seen IN made WHERE seen.to_after < seen.to_before AND abs(seen.at.time - after.time) <= $burst_ms | seen.at] ELSE
        [seen IN made WHERE seen.to_before < seen.to_after AND abs(seen.at.time - before.time) <= $burst_ms | seen.at]
      END AS strange
-WHERE size(strange) >= CASE WHEN jump.km >= $far_km THEN 1 ELSE $min_payments END
+WHERE size(strange) >= $min_payments
 OPTIONAL MATCH (:Transaction {id: before.id})-[:AT]->(m:Merchant)
 OPTIONAL MATCH (:Transaction {id: after.id})-[:AT]->(o:Merchant)
 WITH card, before, after, time, jump, strange, m, o
