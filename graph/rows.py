@@ -6,7 +6,7 @@ All rows are in one order, that of ids, in which every writer locks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ class EntityState(msgspec.Struct, gc=False):
     """What the upsert says of an entity.
 
     ``element_id`` is good within its transaction. The counters are those after the batch; ``last_seen_before`` is
-    the newest event before it (epoch ms).
+    the newest event before it (epoch ms), and ``events`` how many of the batch's touched it (0: not known).
     """
 
     element_id: str
@@ -37,6 +37,7 @@ class EntityState(msgspec.Struct, gc=False):
     hub_since: int
     last_seen_before: int | None
     fraud_labels: int = 0
+    events: int = 0
 
     @property
     def is_hub(self) -> bool:
@@ -81,6 +82,19 @@ def entity_rows(transactions: Iterable[Transaction], touches: TouchTimes) -> dic
             row = rows[label][entity_id]
             row[name] = statements.merged_attribute(label, name, row.get(name), value)
     return {label: list(found.values()) for label, found in rows.items()}
+
+
+def count_events(
+    entities: Mapping[str, Mapping[str, EntityState]],
+    transactions: Iterable[Transaction],
+    labelled: Mapping[str, Sequence[int]],
+) -> None:
+    """Note how many of a batch's events touched each entity."""
+    for card, times in labelled.items():
+        entities["Card"][card].events = len(times)
+    for transaction in transactions:
+        for label, entity_id in transaction.entities():
+            entities[label][entity_id].events += 1
 
 
 def transaction_rows(

@@ -21,6 +21,7 @@ from graph.rows import (
     Spans,
     TouchTimes,
     answer,
+    count_events,
     entity_rows,
     spans_of,
     touches_of,
@@ -160,6 +161,7 @@ class GraphWriter:
         self._touch(written, about)
         for label, rows in entity_rows(written.accepted, written.touches).items():
             written.entities[label] = _states(tx, statements.upsert_entities(label), rows)
+        count_events(written.entities, written.accepted, written.labelled)
         for relationship, spans in self._refreshes(written.accepted).items():
             _merge(tx, relationship, spans, written)
             self._mark_hubs(tx, relationship, spans, written)

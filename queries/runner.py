@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from graph.driver import Graph, Row
 from graph.errors import ServiceError, Unavailable
@@ -21,7 +22,7 @@ from graph.writer import Written
 from queries.findings import finding_of
 from queries.late import later_touches
 from queries.observer import Observer
-from queries.spec import Finding, Rule
+from queries.spec import GATE_GAP, Finding, Rule
 
 #: One query takes no more anchors than this, which bounds what it holds in memory.
 MAX_ANCHORS = 2_000
@@ -244,9 +245,11 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
         touched, again = touches.times.get(label, {}), later.get(label, {})
         states = touches.states.get(label, {})
         for entity_id in sorted(touched.keys() | again.keys()):
-            if entity_id in states and not _passes(rule, states[entity_id]):
-                continue
             times = touched.get(entity_id, [])
+            if state := states.get(entity_id):
+                if not _passes(rule, state):
+                    continue
+                times = _not_alone(rule, state, times)
             if entity_id in again:
                 retested = (touch for touch, ms in again[entity_id].items() if ms <= rule.window_ms)
                 times = sorted({*times, *retested})
@@ -255,7 +258,25 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
 
 
 def _passes(rule: Rule, state: EntityState) -> bool:
-    return all(getattr(state, counter) >= rule.parameters[name] for counter, name in rule.header.gate.items())
+    return all(
+        getattr(state, counter) >= rule.parameters[name]
+        for counter, name in rule.header.gate.items()
+        if counter != GATE_GAP
+    )
+
+
+def _not_alone(rule: Rule, state: EntityState, times: list[int]) -> list[int]:
+    """Those touches that came soon enough after the anchor was seen before, where the rule's gate asks for it.
+
+    What lies before a late touch is not known, nor which touches stand for several events at one moment.
+    """
+    name = rule.header.gate.get(GATE_GAP)
+    if name is None or len(times) != state.events:
+        return times
+    gap_ms, newest = rule.parameters[name], state.last_seen_before
+    if newest is None:
+        return [time for before, time in pairwise(times) if time - before <= gap_ms]
+    return [time for before, time in pairwise([newest, *times]) if time - max(before, newest) <= gap_ms]
 
 
 def runs(times: list[int], window_ms: int) -> Iterator[list[int]]:

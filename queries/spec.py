@@ -17,6 +17,8 @@ RuleStatus = Literal["experimental", "test", "stable", "deprecated"]
 Role = Literal["core", "member", "evidence", "measure", "fact"]
 #: Counters of an entity that a gate may ask for.
 GATE_COUNTERS = ("degree", "identifiers", "senders", "fraud_labels")
+#: What a gate may ask of a touch: to be at most so long after the anchor was seen before.
+GATE_GAP = "gap_ms"
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -86,8 +88,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if not self.anchor or (wrong := set(self.anchor) - set(ENTITY_LABELS)):
             raise ValueError(f"anchor must name labels out of {ENTITY_LABELS}, not {sorted(wrong)}")
         for counter, parameter in self.gate.items():
-            if counter not in GATE_COUNTERS:
-                raise ValueError(f"gate knows the counters {', '.join(GATE_COUNTERS)}, not {counter!r}")
+            if counter not in (*GATE_COUNTERS, GATE_GAP):
+                raise ValueError(f"gate knows {', '.join(GATE_COUNTERS)} and {GATE_GAP}, not {counter!r}")
             if parameter not in self.params:
                 raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
         if "window_ms" not in self.params:

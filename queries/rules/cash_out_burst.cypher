@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 2
+version = 3
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -9,15 +9,16 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "amount", "currency"]
 budget_ms = 150
 rationale = """
-Many cards pay one and the same amount at a merchant within three hours, several times what the merchant lets expect,
-and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
+Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
+expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
 """
 source = "typology 17 of the catalogue"
 blind_spots = """
 A merchant first seen less than min_age_ms before the window has no baseline, and is not judged. Amounts that vary a
-little. An amount that is a usual price of the merchant. Online, cards that come from a device each look like
-a crowd at a sale; a hub device or address counts as one for each card. At a terminal or a cash machine, where
-nothing is known of who pays, a burst has to be of more cards, and exceed what the merchant takes in all. Of one hour the first
+little. An amount that is a usual price of the merchant. Bursts that are mostly declined. Online, cards that come from a
+device and an address each look like a crowd at a sale; a hub device or address counts as one for each card. At a
+terminal or a cash machine, where nothing is known of who pays, a burst has to exceed what the merchant takes in all, and
+at a terminal to be of more cards. Of one hour the first
 max_per_hour transactions are read, and of the past the max_history newest, hour by hour, of the last baseline_hours.
 """
 triage = "What was sold: gift cards, tickets, cash? Do the cards come from one issuer or one place? Is the merchant in on it?"
@@ -30,7 +31,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 ip_ids = { role = "member", label = "IP" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards that paid this amount at the merchant in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "cards that paid this amount at the merchant in the window, or tried to" }
 lift = { role = "measure", threshold = "min_lift", means = "times the transactions that the hour of the week, or the hours before, let expect (one at least)" }
 usual_share = { role = "fact" }
 places = { role = "fact" }
@@ -61,13 +62,13 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 6
 min = 3
 max = 1000
-meaning = "distinct cards that pay the same amount at the merchant in the window"
+meaning = "distinct cards that pay the same amount at the merchant in the window or try to, half of them with success"
 
 [params.min_cards_in_person]
 default = 8
 min = 3
 max = 1000
-meaning = "the same where nothing is known of who pays: at a terminal or a cash machine, where friends share a bill"
+meaning = "the same where nothing is known of who pays, and not at a cash machine: friends share a bill"
 
 [params.min_lift]
 default = 3.0
@@ -79,7 +80,7 @@ meaning = "how many times the expected number of transactions these cards are"
 default = 2.0
 min = 1.0
 max = 100.0
-meaning = "cards per device (or IP, where no device is told) that online payments come from"
+meaning = "cards per device that online payments come from, or per IP where these are fewer"
 
 [params.max_usual_share]
 default = 0.2
@@ -128,8 +129,8 @@ MATCH (m:Merchant {id: a.id})
 WHERE m.first_seen <= a.last - $window_ms - $min_age_ms
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (n:Tally {id: a.id + '|' + toString(hour)})
-WITH a, m, sum(n.transactions - n.declined) AS most
-WHERE most >= $min_cards
+WITH a, m, sum(n.transactions) AS most, sum(n.transactions - n.declined) AS approved
+WHERE most >= $min_cards AND 2 * approved >= $min_cards
 CALL {
   WITH a
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
@@ -137,7 +138,7 @@ CALL {
     WITH a, hour
     MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.status = 'approved'
+    WHERE t.status IN ['approved', 'declined']
     WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
     RETURN t
   }
@@ -150,7 +151,8 @@ CALL {
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH amount, currency, t, c, d, i ORDER BY t.time DESC, t.id
-  RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, device: d.id, device_hub: d.hub_since,
+  RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, channel: t.channel,
+                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since,
                                     ip: i.id, ip_hub: i.hub_since}) AS window
 }
 WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
@@ -161,18 +163,21 @@ WITH merchant, opened, amount, currency, time,
 WHERE size(window) >= $min_cards
 UNWIND window AS seen
 WITH merchant, opened, amount, currency, time, seen,
-     CASE WHEN seen.device_hub > time THEN seen.device END AS device, CASE WHEN seen.ip_hub > time THEN seen.ip END AS ip
-WITH merchant, opened, amount, currency, time, seen, device, ip,
-     CASE WHEN seen.device IS NULL AND seen.ip IS NULL THEN null
-          WHEN device IS NOT NULL THEN 'device ' + device
-          WHEN seen.device IS NULL AND ip IS NOT NULL THEN 'ip ' + ip
-          ELSE 'card ' + seen.card END AS place
+     CASE WHEN seen.device_hub > time THEN seen.device END AS device, CASE WHEN seen.ip_hub > time THEN seen.ip END AS ip,
+     seen.device IS NOT NULL OR seen.ip IS NOT NULL AS told
 WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN place IS NOT NULL THEN seen.card END) AS online, count(DISTINCT place) AS places,
+     count(DISTINCT CASE WHEN seen.paid THEN seen.card END) AS paid,
+     count(DISTINCT CASE WHEN seen.channel = 'atm' THEN seen.card END) AS drawn,
+     count(DISTINCT CASE WHEN told THEN seen.card END) AS online,
+     count(DISTINCT CASE WHEN device IS NOT NULL THEN 'device ' + device WHEN told THEN 'card ' + seen.card END) AS devices,
+     count(DISTINCT CASE WHEN ip IS NOT NULL THEN 'ip ' + ip WHEN told THEN 'card ' + seen.card END) AS ips,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND CASE WHEN 2 * online < cards THEN cards >= $min_cards_in_person
-                                   ELSE online >= $min_per_place * places END
+WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, card_ids, device_ids, ip_ids, transactions,
+     CASE WHEN devices < ips THEN devices ELSE ips END AS places
+WHERE cards >= $min_cards AND 2 * paid >= $min_cards
+  AND CASE WHEN 2 * online >= cards THEN online >= $min_per_place * places
+           ELSE 2 * drawn > cards OR cards >= $min_cards_in_person END
 WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online, places, card_ids, device_ids,
      ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
 CALL {

@@ -1,10 +1,11 @@
 /*
 id = "impossible_travel"
 title = "Impossible travel"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Card"]
+gate = { gap_ms = "max_journey_ms" }
 identity = ["card"]
 budget_ms = 250
 rationale = """
@@ -73,10 +74,16 @@ min = 1
 max = 20
 meaning = "payments at the place that the card came to later, at most burst_ms from the impossible journey"
 
+[params.max_journey_ms]
+default = 72100000
+min = 43200000
+max = 604800000
+meaning = "how far apart two consecutive payments may be, in milliseconds: at min_kmh, half-way round the Earth takes 20 hours"
+
 [params.burst_ms]
 default = 7200000
 min = 60000
-max = 86400000
+max = 43200000
 meaning = "how long after an impossible journey, and before it, payments at the strange place belong to it, in milliseconds"
 
 [params.history_ms]
@@ -133,7 +140,7 @@ CALL {
 WITH a, collect({id: t.id, time: t.time, account: t.account, latitude: t.latitude, longitude: t.longitude}) AS made
 WHERE size(made) > 1
 WITH a, made, [n IN range(1, size(made) - 1) WHERE made[n].time > a.first - $burst_ms
-               AND made[n - 1].time > made[n].time - $window_ms | {before: made[n - 1], after: made[n]}] AS moves
+               AND made[n - 1].time >= made[n].time - $max_journey_ms | {before: made[n - 1], after: made[n]}] AS moves
 WITH a, made, [move IN moves | {before: move.before, after: move.after,
        ms: CASE WHEN move.after.time - move.before.time < 60000 THEN 60000 ELSE move.after.time - move.before.time END,
        h: sin(radians(move.after.latitude - move.before.latitude) / 2) ^ 2

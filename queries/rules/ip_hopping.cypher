@@ -1,21 +1,24 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 2
+version = 3
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
+gate = { gap_ms = "window_ms" }
 identity = ["card"]
 budget_ms = 150
 rationale = """
 A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
 a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
-and who hides behind a VPN or is on a train holds their own device.
+and who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new
+phone has them too: it takes declines, other cards that came to the device the same day, or yet more networks.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
-taken over). Where no device is told, addresses alone decide. Addresses that have passed the hub cap are no evidence, and residential
+taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
+is told, that counts as a sign. Of a device no more than max_ips other cards are looked at. Addresses that have passed the hub cap are no evidence, and residential
 proxies are hardly ever hubs. Where no address of the window has a network, the first half of an IPv4 address (the
 first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
 the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
@@ -30,6 +33,7 @@ device_ids = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
+signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices the same day, and networks beyond min_networks (one more where no device is told)" }
 networks = { role = "measure", threshold = "min_networks", means = "networks that those addresses belong to" }
 
 [[false_positives]]
@@ -43,6 +47,14 @@ fixture = "vpn"
 [[false_positives]]
 name = "somebody whose VPN takes another exit for every purchase, on the laptop they always use"
 fixture = "vpn_hopping"
+
+[[false_positives]]
+name = "a new card on a new laptop behind such a VPN; one of the payments is declined"
+fixture = "vpn_new_card"
+
+[[false_positives]]
+name = "a family's new tablet on a train, with the cards of two of them"
+fixture = "family_on_a_train"
 
 [[false_positives]]
 name = "a traveller who changes between networks that the card knows"
@@ -65,6 +77,12 @@ default = 3
 min = 1
 max = 50
 meaning = "distinct networks that those addresses belong to"
+
+[params.min_signs]
+default = 2
+min = 0
+max = 20
+meaning = "declined payments, other cards that came to its devices within new_ms, and networks beyond min_networks, taken together"
 
 [params.new_ms]
 default = 86400000
@@ -116,7 +134,7 @@ CALL {
   RETURN t, d
 }
 WITH a, i, since, t, d ORDER BY t.time DESC, t.id
-WITH a, collect({id: t.id, time: t.time, account: t.account, device: d.id, shared: d.hub_since,
+WITH a, collect({id: t.id, time: t.time, declined: t.status = 'declined', account: t.account, device: d.id, shared: d.hub_since,
                  ip: i.id, network: i.network,
                  area: CASE WHEN i.id CONTAINS ':' THEN split(i.id, ':')[0..2] ELSE split(i.id, '.')[0..2] END,
                  until: i.hub_since, since: since}) AS window
@@ -135,9 +153,22 @@ WITH a.id AS card, time, [own IN held WHERE own.since <= time - $new_ms - 60000 
 WHERE size(window) >= $min_ips AND window[0].time = time AND none(seen IN window WHERE coalesce(seen.device, '') IN held)
 UNWIND window AS seen
 WITH card, time, count(DISTINCT seen.ip) AS ips, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
+     sum(CASE WHEN seen.declined THEN 1 ELSE 0 END) AS declines, count(seen.device) AS seen_on,
      collect(DISTINCT seen.ip) AS ip_ids, collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
      collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
-WITH card, time, ips, CASE WHEN told = 0 THEN areas ELSE told END AS networks, ip_ids, device_ids, account_ids, transactions
+WITH card, time, ips, CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, ip_ids, device_ids,
+     account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks
+CALL {
+  WITH card, time, device_ids
+  UNWIND device_ids AS id
+  MATCH (d:Device {id: id})<-[u:USED]-(o:Card)
+  WHERE u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time - 60000 AND o.id <> card
+  WITH DISTINCT o LIMIT $max_ips
+  RETURN count(o) AS others
+}
+WITH card, time, ips, networks, ip_ids, device_ids, account_ids, transactions,
+     declines + others + networks - $min_networks + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
+WHERE signs >= $min_signs
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids, account_ids,
-       transactions[0..$max_evidence] AS transactions, ips, networks
+       transactions[0..$max_evidence] AS transactions, ips, networks, signs

@@ -1,20 +1,22 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Card"]
+gate = { gap_ms = "window_ms" }
 identity = ["card"]
 budget_ms = 250
 rationale = """
-Cards that turn up at the same merchants, new to all of them, within an hour of each other and one merchant after the
-other, are in one hand: people share a place or two, and mostly ones that they know. Those who meet in person (at a
-concert, on the way to work) share more, so that a merchant at which the card was present counts half.
+A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
+them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
+the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
+more, so that a merchant at which the card was present counts half.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
 blind_spots = """
-Groups that share fewer merchants in the window, spread over more than an hour, or go where their cards have been
+Groups that share fewer merchants in the window, spread over more than an hour, or go where each of their cards has been
 before. A crowd hides a small group: where more than max_crowd payments were made around a
 card's own, it takes min_share of them. A coach party that shops in small places looks like a ring. At the start of a
 stream every merchant is new. Of a card's new merchants the first max_merchants are read, and of a merchant's hour the
@@ -28,7 +30,7 @@ peer_ids = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
-merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to them all at which they were together in the window; one where they were in person counts half" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person counts half" }
 
 [[false_positives]]
 name = "visitors of a concert, at the ticket shop and the bar"
@@ -41,6 +43,10 @@ fixture = "festival"
 [[false_positives]]
 name = "commuters who meet at the kiosk, the bakery and the café every day"
 fixture = "commuters"
+
+[[false_positives]]
+name = "regulars who order lunch from the same places on the web at noon"
+fixture = "regulars"
 
 [[false_positives]]
 name = "commuters who have just begun to meet there"
@@ -68,7 +74,7 @@ meaning = "other cards that were at min_merchants of the same merchants, at leas
 default = 3
 min = 2
 max = 20
-meaning = "merchants that a card shares with another; one at which it was present counts half"
+meaning = "merchants new to the card that it shares with another; one at which it was present counts half"
 
 [params.max_crowd]
 default = 30
@@ -122,19 +128,28 @@ WHERE size(fresh) >= $min_merchants
 CALL {
   WITH a, fresh
   UNWIND fresh AS visit
-  WITH a, visit.merchant AS m, visit.last AS last
-  WHERE last >= a.first - 60000
-  UNWIND a.times AS time
+  WITH a, fresh, visit
+  WHERE visit.last >= a.first - 60000
+  UNWIND range((CASE WHEN visit.first > a.first THEN visit.first ELSE a.first END - $together_ms) / 3600000,
+               (visit.last + 60000) / 3600000) AS hour
   CALL {
-    WITH m, time
-    UNWIND range((time - $together_ms) / 3600000, time / 3600000) AS hour
-    MATCH (n:Tally {id: m + '|' + toString(hour)})
-    RETURN sum(n.transactions) AS met
+    WITH a, visit, hour
+    MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.time >= a.first - $together_ms AND t.time <= a.last AND t.status IN ['approved', 'declined']
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
   }
-  RETURN max(met) AS met
+  MATCH (t)<-[:MADE]-(o:Card)
+  WITH DISTINCT a, [v IN fresh | v.merchant] AS places, o
+  WHERE o.id <> a.id
+  MATCH (o)-[p:PAID]->(m:Merchant)
+  WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.id IN places
+  WITH o, count(m) AS common
+  WHERE common >= $min_merchants
+  RETURN count(o) AS company
 }
-WITH a, fresh, met
-WHERE 2 * (met - 1) >= $min_peers
+WITH a, fresh, company
+WHERE 2 * company >= $min_peers
 CALL {
   WITH a, fresh
   UNWIND fresh AS visit
@@ -177,13 +192,10 @@ CALL {
   UNWIND visits AS visit
   WITH a, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
   WHERE size(met) > 0
-  MATCH (c:Card {id: peer})-[p:PAID]->(m:Merchant {id: visit.merchant})
-  WHERE p.first_seen > a.first - $window_ms - 60000
-  WITH a, peer, visit, met, CASE WHEN p.first_seen < visit.since THEN p.first_seen ELSE visit.since END AS since
   UNWIND a.times AS time
-  WITH a.id AS card, time, peer, visit, met, since,
+  WITH a.id AS card, time, peer, visit, met,
        [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-  WHERE size(own) > 0 AND since > time - $window_ms - 60000
+  WHERE size(own) > 0 AND visit.since > time - $window_ms - 60000
   WITH card, time, peer, visit.merchant AS merchant, own,
        [o IN met WHERE o.time > time - $window_ms AND o.time <= time
                    AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,

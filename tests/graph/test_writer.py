@@ -211,6 +211,13 @@ def test_what_an_entity_was_last_seen_at_before_the_batch_comes_back(graph: Grap
     assert row == {"first": NOON - MINUTE, "last": NOON}
 
 
+def test_events_at_one_moment_are_counted(graph: Graph) -> None:
+    written = GraphWriter(graph, SETTINGS).write([transaction(f"t{n}", "c", device=f"d{n}") for n in range(3)])
+    assert written.touches["Card"]["hmac:c"] == [NOON]
+    assert written.entities["Card"]["hmac:c"].events == 3
+    assert written.entities["Device"]["d0"].events == 1
+
+
 def test_a_refresh_that_changes_nothing_is_not_sent(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = GraphWriter(graph, SETTINGS)
     writer.write([everything("t1", "c1", 0)])

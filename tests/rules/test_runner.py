@@ -92,6 +92,31 @@ def test_the_gate_keeps_out_what_cannot_match(rule: Rule) -> None:
     assert run(rule, touched(degree=2, a=[NOON])).anchors != []
 
 
+@pytest.mark.parametrize(
+    ("newest", "events", "times", "asked"),
+    [
+        (None, 1, [0], []),
+        (None, 3, [0, 60, 121], [60]),
+        (0, 2, [60, 121], [60]),
+        (0, 1, [61], []),
+        (50, 2, [10, 110], [10, 110]),  # what lies before a late one is not known
+        (50, 2, [10, 111], [10]),
+        (0, 2, [61], [61]),  # two at one moment
+        (None, 0, [0], [0]),  # a batch that is evaluated again
+    ],
+)
+def test_the_gate_keeps_out_touches_long_after_the_one_before(
+    rule: Rule, newest: int | None, events: int, times: list[int], asked: list[int]
+) -> None:
+    gated = msgspec.structs.replace(
+        rule, header=msgspec.structs.replace(rule.header, gate={"gap_ms": "window_ms"})
+    )
+    state = EntityState("", 1, 0, 0, NEVER, None if newest is None else newest * MINUTE, events=events)
+    touches = Touches({"Device": {"d": [time * MINUTE for time in times]}}, {"Device": {"d": state}})
+    rows = [row for rows in run(gated, touches).anchors for row in rows]
+    assert [time // MINUTE for row in rows for time in row["times"]] == asked
+
+
 def test_a_query_takes_a_bounded_number_of_anchors(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ANCHORS", 2)
     graph = run(rule, touched(a=[NOON], b=[NOON], c=[NOON]))
