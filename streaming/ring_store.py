@@ -113,7 +113,7 @@ class RingStore:
             ring = _resolved(tx.run, [ring_id]).get(ring_id)
             if ring is None:
                 raise RingwatchError(f"there is no ring {ring_id}")
-            now = max(ledger["watermark"] or 0, ring.last_seen)
+            now = max(ledger["watermark"] or 0, ring.last_active)
             judge(ring, judgement, reason=reason, by=by, at=at, now=now)
             self.save(tx, [Update(ring)], [], version=ledger["version"], watermark=ledger["watermark"])
             return ring

@@ -232,7 +232,7 @@ class RingBook:
     def _end(self, ring: Ring) -> int:
         """The event time after which a ring expires."""
         held = ring.dismissal.time + self._settings.dismissal_ms if ring.dismissal is not None else 0
-        return max(max(ring.last_seen, ring.resumed) + self._settings.expiry_ms, held)
+        return max(ring.last_active + self._settings.expiry_ms, held)
 
     def _index(self, ring: Ring) -> None:
         self._rings[ring.id] = ring

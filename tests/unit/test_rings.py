@@ -153,6 +153,22 @@ def test_rings_expire_by_event_time_and_do_not_come_back() -> None:
     assert ring.id != update.ring.id
 
 
+def test_what_is_found_long_afterwards_joins_the_ring_that_is_known_by_then() -> None:
+    book = RingBook(SETTINGS)
+    cards = [f"c{number}" for number in range(8)]
+    book.facts.update({f"t-{card}": Fact(DAY, 100, "EUR", 0.9) for card in cards})
+    book.expire(60 * DAY)
+    for count, day in ((5, 60), (6, 75), (8, 100)):
+        taken(book, finding("shop", cards[:count], core_label="Merchant", time=day * DAY))
+        book.expire(day * DAY)
+    (ring,) = book.rings()
+    assert len(ring.evidence) == 8
+    book.expire(100 * DAY + SETTINGS.expiry_ms)
+    assert len(book) == 1
+    book.expire(100 * DAY + SETTINGS.expiry_ms + 1)
+    assert ring.status == "expired"
+
+
 def test_what_was_folded_is_announced_when_the_stream_ends() -> None:
     book = RingBook(SETTINGS)
     taken(book, finding("d1", ["a", "b", "c"]))
