@@ -48,7 +48,7 @@ STRENGTH = {
     "Phone": 1.0,
 }
 
-#: A shared core entity of these kinds makes two findings one ring.
+#: A core entity of these kinds that two findings share makes them one ring (see :mod:`streaming.ring_matching`).
 STRONG_KINDS = frozenset({"Account", "Card", "Device", "Email", "Phone"})
 
 

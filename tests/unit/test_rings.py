@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.events import Entity
-from queries.spec import Finding
+from queries.spec import Finding, Member
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_state import Fact
 from streaming.rings import RingBook
@@ -107,6 +108,34 @@ def test_a_shared_address_of_the_network_is_not_enough() -> None:
         finding("ip", ["x", "y", "z"], core_label="IP", rule="other"),
     )
     assert len(book) == 2
+
+
+def held(account: str, cards: list[str], device: str) -> Finding:
+    """A finding about an account, of which a device is no more than a member."""
+    one = finding(account, cards, core_label="Account", rule="card_cycling")
+    return msgspec.structs.replace(one, members=tuple(sorted((*one.members, Member("Device", device, "member")))))
+
+
+def test_a_shared_device_is_enough_whatever_part_it_plays() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, held("one", list("abcdefgh"), "d1"), held("two", list("pqrstuvw"), "d2"))
+    assert len(book) == 2
+    taken(book, held("three", list("ijklmno"), "d1"))
+    assert len(book) == 2
+    taken(book, finding("d2", list("123"), time=DAY + MINUTE))
+    assert [len(ring.typologies) for ring in sorted(book.rings(), key=lambda ring: -len(ring.members))] == [1, 2]
+
+
+def test_a_shared_place_is_enough_with_a_card_that_both_have() -> None:
+    book = RingBook(SETTINGS)
+    first = finding("ip", list("abcdefgh"), core_label="IP", rule="one")
+    taken(book, first, finding("ip", list("ijklmnop"), core_label="IP", rule="two"))
+    taken(book, finding("other", ["a", *"qrstuvwx"], core_label="IP", rule="three"))
+    assert len(book) == 3
+    taken(book, finding("ip", ["a", *"123456789"], core_label="IP", rule="four"))
+    assert len(book) == 3
+    home = next(ring for ring in book.rings() if Entity("Card", "b") in ring.members)
+    assert set(home.typologies) == {"one", "four"}
 
 
 def test_a_bridging_finding_merges_rings_into_the_oldest() -> None:
