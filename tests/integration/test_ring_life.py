@@ -76,10 +76,10 @@ class Life:
         self.worker = Assembler(self.graph, "embedded", checkpoints, self.alerts, SETTINGS, Metrics.create())
         self.worker.take_over(PARTITION)
 
-    def see(self, *findings: Finding, watermark: int | None = None) -> None:
-        """One batch: its transactions are written, its findings assembled."""
+    def see(self, *findings: Finding, watermark: int | None = None, ago: int = 0) -> None:
+        """One batch: its transactions are written, its findings assembled, which come ``ago`` ms after them."""
         rows = [
-            transaction(key, card.removeprefix("hmac:"), event_time=one.time, device=one.anchor.id, merchant="m")
+            transaction(key, card.removeprefix("hmac:"), event_time=one.time - ago, device=one.anchor.id, merchant="m")
             for one in findings
             for key, card in zip(one.evidence, sorted(m.id for m in one.members if m.label == "Card"), strict=True)
         ]
@@ -146,6 +146,20 @@ def test_rings_merge_and_split_the_same_through_restarts(life: Life, restarts: b
     life.restart()
     life.see(later(SECOND, NOON + 32 * DAY, "3"), watermark=NOON + 32 * DAY)
     assert "t-hmac:x3" in life.ring(new.id).evidence
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_found_long_afterwards_is_one_ring_through_restarts(life: Life, restarts: bool) -> None:
+    for number in range(4):
+        time = NOON + (60 + 20 * number) * DAY
+        life.see(later(FIRST, time, f"-{number}"), watermark=time, ago=60 * DAY)
+        if restarts:
+            life.restart()
+    (ring,) = life.store.all()
+    assert len(ring.evidence) == 20
+    assert life.alerts.told(ring.id) == [["created"]]
+    life.see(watermark=NOON + 150 * DAY + 1)
+    assert life.ring(ring.id).status == "expired"
 
 
 def test_a_chain_of_merges_resolves_for_ever(life: Life) -> None:
