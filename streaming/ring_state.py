@@ -136,8 +136,8 @@ class Dismissal(msgspec.Struct):
 class Ring(msgspec.Struct, kw_only=True):
     """A group of entities that act together. ``first_seen`` and ``last_seen`` span its evidence (epoch ms).
 
-    ``last_found`` is the time of its latest finding, which may tell long afterwards of what it rests on: a label is
-    weeks late. A ``verdict`` outlives the ring's expiry. ``pending`` is news that waits for the next alert;
+    ``last_found`` is the time of its latest finding, which may tell long afterwards of what it rests on: labels
+    are weeks late. A ``verdict`` outlives the ring's expiry. ``pending`` is news that waits for the next alert;
     ``resumed`` the event time at which it was opened again (0: never); ``burst`` the highest MIDAS score of its
     findings.
     """

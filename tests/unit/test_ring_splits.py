@@ -147,7 +147,7 @@ streams = st.lists(
 
 
 def run(stream: list[Finding], size: int) -> RingBook:
-    """The stream in batches, each followed by the watermark that it brings; rule two tells of what is long past."""
+    """The stream in batches, each followed by the watermark that it brings; rule two tells of what is past."""
     book = RingBook(SHORT)
     for start in range(0, len(stream), size):
         batch = stream[start : start + size]
