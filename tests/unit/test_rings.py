@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,20 +111,22 @@ def test_a_shared_address_of_the_network_is_not_enough() -> None:
     assert len(book) == 2
 
 
-def held(account: str, cards: list[str], device: str) -> Finding:
-    """A finding about an account, of which a device is no more than a member."""
-    one = finding(account, cards, core_label="Account", rule="card_cycling")
-    return msgspec.structs.replace(one, members=tuple(sorted((*one.members, Member("Device", device, "member")))))
+def held(account: str, cards: str, *also: Member) -> Finding:
+    """A finding about an account, of which others than its cards are members too."""
+    one = finding(account, list(cards), core_label="Account", rule="card_cycling")
+    return msgspec.structs.replace(one, members=tuple(sorted((*one.members, *also))))
 
 
-def test_a_shared_device_is_enough_whatever_part_it_plays() -> None:
-    book = RingBook(SETTINGS)
-    taken(book, held("one", list("abcdefgh"), "d1"), held("two", list("pqrstuvw"), "d2"))
-    assert len(book) == 2
-    taken(book, held("three", list("ijklmno"), "d1"))
-    assert len(book) == 2
-    taken(book, finding("d2", list("123"), time=DAY + MINUTE))
-    assert [len(ring.typologies) for ring in sorted(book.rings(), key=lambda ring: -len(ring.members))] == [1, 2]
+@pytest.mark.parametrize(
+    ("label", "rings"), [("Account", 2), ("Address", 2), ("Device", 1), ("Email", 1), ("IP", 2), ("Phone", 1)]
+)
+def test_what_is_in_one_hand_is_enough_whatever_part_it_plays(label: str, rings: int) -> None:
+    as_member = held("two", "ijklmnop", Member(label, "x", "member"))
+    as_core = finding("x", list("ijklmnop"), core_label=label)
+    for other in (as_member, as_core):
+        book = RingBook(SETTINGS)
+        taken(book, held("one", "abcdefgh", Member(label, "x", "member")), other)
+        assert len(book) == rings
 
 
 def test_a_shared_place_is_enough_with_a_card_that_both_have() -> None:
