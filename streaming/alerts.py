@@ -92,7 +92,7 @@ class AlertFactory:
             "type": next((name for change, name in _TYPES if change in changes), "ringwatch.ring.updated"),
             "subject": ring.id,
             # A ring has come to be when it was first found, however much of it came in the same batch.
-            "time": rfc3339(ring.detected_at if "created" in changes else ring.last_seen),
+            "time": rfc3339(ring.detected_at if "created" in changes else ring.last_active),
             "datacontenttype": "application/json",
             "outboxlane": lane,
             "outboxnumber": number,

@@ -12,7 +12,7 @@ import msgspec
 
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph, Tx
-from graph.events import Entity
+from graph.events import Entity, Label
 from streaming.alerts import AlertFactory, EntityFacts
 from streaming.allow_list import AllowList
 from streaming.detector import BatchMark, Detection
@@ -69,6 +69,7 @@ class Assembler:
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
         """Let a detection change rings, once and for all, and publish what is due."""
+        self._heed(detection.verdicts)
         self._settle(self._screened(detection), ends, lane=min(ends))
 
     def follow_up(self, detection: Detection, partition: str) -> None:
@@ -84,6 +85,11 @@ class Assembler:
         """Forget the outbox, which is published."""
         for lane, number in self._numbers.items():
             self._graph.write(partial(self._store.clear_outbox, lane=lane, published=number))
+
+    def _heed(self, labels: Iterable[Label]) -> None:
+        """Let labels judge rings, as people do: before the batch that they came in, and each for itself."""
+        for label in sorted(labels, key=lambda one: (one.time, one.verdict == "fraud", one.source)):
+            self._stale |= self._store.heed(label)
 
     def _load(self) -> None:
         ledger = self._store.ledger()

@@ -24,11 +24,12 @@ from streaming.watch import GraphWatch
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """What a batch showed: findings, the entities that have become hubs and when (ms), and the watermark."""
+    """What a batch showed: findings, new hubs and since when (ms), the watermark, and what labels say of rings."""
 
     findings: list[Finding]
     hubs: list[tuple[Entity, int]]
     watermark: int | None
+    verdicts: list[Label] = []
 
 
 class Counts(msgspec.Struct):
@@ -126,7 +127,8 @@ class Detector:
         self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})
         self._metrics.batch_seconds.record(time.perf_counter() - wrote, {"phase": "rules"})
         hubs = [(hub, written.entities[hub.label][hub.id].hub_since) for hub in written.new_hubs]
-        return Detection(findings, hubs, watermark)
+        verdicts = [label for label in written.labels if label.subject.label == "Ring"]
+        return Detection(findings, hubs, watermark, verdicts)
 
     def catch_up(self, partitions: Sequence[str]) -> tuple[str, Detection] | None:
         """Work off some of the anchors that rules had put off.

@@ -65,8 +65,8 @@ class FindingsForwarder:
                 failures.append(error.str())
 
         parts = [Detection([finding], [], detection.watermark) for finding in detection.findings]
-        if detection.hubs or not parts:
-            parts.append(Detection([], detection.hubs, detection.watermark))
+        if detection.hubs or detection.verdicts or not parts:
+            parts.append(Detection([], detection.hubs, detection.watermark, detection.verdicts))
         for part in parts:
             self._producer.produce(self._topic, _encoder.encode(part), partition=0, on_delivery=delivered)
             self._producer.poll(0)
@@ -116,4 +116,5 @@ class FindingsReader:
             [finding for part in parts for finding in part.findings],
             [hub for part in parts for hub in part.hubs],
             max(watermarks, default=None),
+            [label for part in parts for label in part.verdicts],
         )

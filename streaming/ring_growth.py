@@ -32,6 +32,7 @@ def extend(ring: Ring, finding: Finding, evidence: Mapping[str, Fact], update: U
     update.folded += (len(update.new_members), len(update.new_evidence)) != before
     if ring.status == "confirmed" and len(update.new_evidence) != before[1]:
         news.append("acted")
+    ring.last_found = max(ring.last_found, finding.time)
     bind(ring.ties, finding)
     return news + _describe(ring, finding)
 

@@ -42,6 +42,7 @@ def merge(loser: Ring, winner: Ring, update: Update) -> None:
     winner.merged_from += [loser.id, *loser.merged_from]
     winner.first_seen = min(winner.first_seen, loser.first_seen)
     winner.last_seen = max(winner.last_seen, loser.last_seen)
+    winner.last_found = max(winner.last_found, loser.last_found)
     winner.resumed = max(winner.resumed, loser.resumed)
     winner.severity = max(winner.severity, loser.severity, key=SEVERITIES.index)
     winner.burst = max((b for b in (winner.burst, loser.burst) if b is not None), default=None)
@@ -108,6 +109,7 @@ def _part(ring: Ring, ties: Sequence[Tie], claims: _Claims, moment: int) -> Ring
 def _span(ring: Ring) -> None:
     times = [fact.time for fact in ring.evidence.values()]
     ring.first_seen, ring.last_seen = min(times), max(times)
+    ring.last_found = max(time for tie in ring.ties for time in tie.times())
     ring.severity = max((known.severity for known in ring.typologies.values()), key=SEVERITIES.index)
 
 

@@ -1,4 +1,4 @@
-"""Whether a finding belongs to a ring: by a shared strong core, or by how much of the rare they share."""
+"""Whether a finding belongs to a ring: by what holds both of them, or by how much of the rare they share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from queries.spec import Finding
 from streaming.ring_settings import RingSettings
 from streaming.ring_state import STRENGTH, STRONG_KINDS, Ring
 
+_IN_ONE_HAND = frozenset({"Device", "Email", "Phone"})
+
 
 def belongs(finding: Finding, ring: Ring, settings: RingSettings) -> bool:
-    """Whether they share a strong core entity, or enough by Jaccard or containment, weighted by rarity.
+    """Whether one thing holds both of them, or they share enough by Jaccard or containment, weighted by rarity.
+
+    A strong core of both is such a thing. So is a device, an e-mail address or a phone, whatever part it plays in
+    either: it is in one pair of hands, or a hub. (A card or an account may have been stolen twice.) And so is a
+    place (an address, also of the network) that is a core of both, together with anything strong: strangers share
+    the place, or a stolen card, but hardly both.
 
     An entity weighs its kind's strength over log(degree + 5), as in FRAUDAR (Hooi and others, KDD 2016). Its
     degree is the number of others that findings have tied it to: the graph's own would depend on how far the graph
@@ -20,9 +27,12 @@ def belongs(finding: Finding, ring: Ring, settings: RingSettings) -> bool:
     """
     mine = {member.entity: member.role for member in finding.members}
     shared = [entity for entity in mine if entity in ring.members]
+    strong = [entity for entity in shared if entity.label in STRONG_KINDS]
     if any(
-        entity.label in STRONG_KINDS and mine[entity] == "core" == ring.members[entity].role for entity in shared
+        entity.label in _IN_ONE_HAND or mine[entity] == "core" == ring.members[entity].role for entity in strong
     ):
+        return True
+    if strong and shares_core(finding, ring):
         return True
     if not any(STRENGTH[entity.label] for entity in shared):
         return False

@@ -48,7 +48,7 @@ STRENGTH = {
     "Phone": 1.0,
 }
 
-#: A shared core entity of these kinds makes two findings one ring.
+#: A core entity of these kinds that two findings share makes them one ring (see :mod:`streaming.ring_matching`).
 STRONG_KINDS = frozenset({"Account", "Card", "Device", "Email", "Phone"})
 
 
@@ -136,8 +136,10 @@ class Dismissal(msgspec.Struct):
 class Ring(msgspec.Struct, kw_only=True):
     """A group of entities that act together. ``first_seen`` and ``last_seen`` span its evidence (epoch ms).
 
-    A ``verdict`` outlives the ring's expiry. ``pending`` is news that waits for the next alert; ``resumed`` the
-    event time at which it was opened again (0: never); ``burst`` the highest MIDAS score of its findings.
+    ``last_found`` is the time of its latest finding, which may tell long afterwards of what it rests on: labels
+    are weeks late. A ``verdict`` outlives the ring's expiry. ``pending`` is news that waits for the next alert;
+    ``resumed`` the event time at which it was opened again (0: never); ``burst`` the highest MIDAS score of its
+    findings.
     """
 
     id: str
@@ -146,6 +148,7 @@ class Ring(msgspec.Struct, kw_only=True):
     severity: Severity
     first_seen: int
     last_seen: int
+    last_found: int = 0
     members: dict[Entity, RingMember] = {}
     evidence: dict[str, Fact] = {}
     typologies: dict[str, Typology] = {}
@@ -181,6 +184,11 @@ class Ring(msgspec.Struct, kw_only=True):
         for fact in self.evidence.values():
             sums[fact.currency] += fact.amount
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def last_active(self) -> int:
+        """The event time (ms) from which on nothing is known of it."""
+        return max(self.last_seen, self.last_found, self.resumed)
 
     @property
     def detected_at(self) -> int:

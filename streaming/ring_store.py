@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from graph.driver import Graph, Row, Tx
-from graph.errors import RingwatchError
-from graph.events import Entity
+from graph.events import Entity, Label
 from graph.schema import ENTITY_LABELS
 from streaming.ring_rows import evidence_rows, member_rows, ring_properties
 from streaming.ring_state import LIVE, Fact, Ring, RingMember, Update
-from streaming.ring_verdicts import Judgement, confidence, judge
+from streaming.ring_verdicts import Judgement, RefusedVerdictError, confidence, heed, judge
 from streaming.risk import Calibration
 
 #: How a statement is run: as a read of its own, or as part of a transaction.
@@ -102,9 +101,21 @@ class RingStore:
         A worker that has the ring in memory finds the ledger at another version, and loads it again.
 
         Raises:
-            RingwatchError: there is no such ring, or it cannot become so.
+            RefusedVerdictError: there is no such ring, or it cannot become so.
         """
+        return self._decide(
+            ring_id, lambda ring, now: judge(ring, judgement, reason=reason, by=by, at=at, now=now)
+        )
 
+    def heed(self, label: Label) -> bool:
+        """Let a label judge its ring as people do; ``False`` if that is no news: they come late, and twice."""
+        try:
+            self._decide(label.subject.id, lambda ring, now: heed(ring, label, now))
+        except RefusedVerdictError:
+            return False
+        return True
+
+    def _decide(self, ring_id: str, change: Callable[[Ring, int], None]) -> Ring:
         def work(tx: Tx) -> Ring:
             ledger = tx.run(
                 "MATCH (l:Ledger {id: 'ringwatch'}) SET l.verdicts = coalesce(l.verdicts, 0) + 1 "
@@ -112,9 +123,8 @@ class RingStore:
             )[0]
             ring = _resolved(tx.run, [ring_id]).get(ring_id)
             if ring is None:
-                raise RingwatchError(f"there is no ring {ring_id}")
-            now = max(ledger["watermark"] or 0, ring.last_seen)
-            judge(ring, judgement, reason=reason, by=by, at=at, now=now)
+                raise RefusedVerdictError(f"there is no ring {ring_id}")
+            change(ring, max(ledger["watermark"] or 0, ring.last_active))
             self.save(tx, [Update(ring)], [], version=ledger["version"], watermark=ledger["watermark"])
             return ring
 

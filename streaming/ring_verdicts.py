@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from graph.errors import RingwatchError
+from graph.events import Label
 from queries.spec import SEVERITIES, Finding
 from streaming.ring_settings import RingSettings
 from streaming.ring_state import Decision, Dismissal, Ring, Verdict
@@ -22,8 +23,15 @@ CONFIDENCE = 0.9
 #: … but at a merchant where everybody buys it may as well be camouflage.
 CONFIDENCE_AT_HUB = 0.5
 
+#: Who decides where nobody has: the time of such a decision is event time.
+RINGWATCH = "ringwatch"
+
 #: A dismissal holds while fewer than this share of the ring's strong members have joined since.
 _NEW_SHARE = 0.5
+
+
+class RefusedVerdictError(RingwatchError):
+    """A ring cannot be judged so, or is so already."""
 
 
 def confidence(time: int, merchant_hub_since: int | None) -> float:
@@ -38,14 +46,14 @@ def judge(ring: Ring, judgement: Judgement, *, reason: str, by: str | None, at: 
     An expired ring can be confirmed, and stays expired; dismissed or opened again it lives on from ``now``.
 
     Raises:
-        RingwatchError: the ring is so already, or cannot become so.
+        RefusedVerdictError: the ring is so already, or cannot become so.
     """
     if judgement == (ring.verdict or ring.status):
-        raise RingwatchError(f"{ring.id} is {judgement} already")
+        raise RefusedVerdictError(f"{ring.id} is {judgement} already")
     if judgement == "investigating" and ring.status != "open":
-        raise RingwatchError(f"{ring.id} is {ring.verdict or ring.status}: reopen it first")
+        raise RefusedVerdictError(f"{ring.id} is {ring.verdict or ring.status}: reopen it first")
     if judgement == "open" and ring.status == "investigating":
-        raise RingwatchError(f"{ring.id} is under investigation, and open as such")
+        raise RefusedVerdictError(f"{ring.id} is under investigation, and open as such")
     verdict: Verdict | None = judgement if judgement == "confirmed" or judgement == "dismissed" else None
     ring.verdict, ring.dismissal = verdict, None
     if judgement == "dismissed":
@@ -55,6 +63,21 @@ def judge(ring: Ring, judgement: Judgement, *, reason: str, by: str | None, at: 
     if not (judgement == "confirmed" and ring.status == "expired"):
         ring.status = judgement
     ring.history.append(Decision(ring.id, judgement, reason, by, at))
+
+
+def heed(ring: Ring, label: Label, now: int) -> None:
+    """Judge a ring as a label says; ``now`` is the event time reached.
+
+    Raises:
+        RefusedVerdictError: it is so already, the label has judged it before, or somebody has decided since.
+    """
+    judgement: Judgement = "confirmed" if label.verdict == "fraud" else "dismissed"
+    for made in ring.history:
+        if (made.by, made.at, made.status) == (label.source, label.time, judgement):
+            raise RefusedVerdictError(f"{label.source} has said so of {ring.id} before")
+        if made.by != RINGWATCH and made.at > label.time:
+            raise RefusedVerdictError(f"{ring.id} has been judged since")
+    judge(ring, judgement, reason=f"a label says {label.verdict}", by=label.source, at=label.time, now=now)
 
 
 def broken(ring: Ring, finding: Finding, settings: RingSettings) -> str | None:

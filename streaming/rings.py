@@ -20,7 +20,7 @@ from streaming.ring_news import decide, due_at
 from streaming.ring_settings import RingSettings
 from streaming.ring_state import STRENGTH, Change, Decision, Fact, Identity, Ring, Update
 from streaming.ring_ties import cut, identity_of, let_go, oldest_and_newest, parts
-from streaming.ring_verdicts import broken
+from streaming.ring_verdicts import RINGWATCH, broken
 
 
 class RingBook:
@@ -178,7 +178,7 @@ class RingBook:
         self._aging.put(ring.id, finding.time + span)
         if ring.status == "dismissed" and (why := broken(ring, finding, self._settings)) is not None:
             ring.status, ring.verdict, ring.dismissal = "open", None, None
-            ring.history.append(Decision(ring.id, "open", why, "ringwatch", finding.time))
+            ring.history.append(Decision(ring.id, "open", why, RINGWATCH, finding.time))
             self._note(ring, "reopened")
 
     def _merge(self, loser: Ring, winner: Ring) -> None:
@@ -232,7 +232,7 @@ class RingBook:
     def _end(self, ring: Ring) -> int:
         """The event time after which a ring expires."""
         held = ring.dismissal.time + self._settings.dismissal_ms if ring.dismissal is not None else 0
-        return max(max(ring.last_seen, ring.resumed) + self._settings.expiry_ms, held)
+        return max(ring.last_active + self._settings.expiry_ms, held)
 
     def _index(self, ring: Ring) -> None:
         self._rings[ring.id] = ring

@@ -1,7 +1,7 @@
 /*
 id = "common_point_of_purchase"
 title = "Common point of purchase"
-version = 2
+version = 3
 status = "stable"
 severity = "critical"
 anchor = ["Card"]
@@ -10,16 +10,21 @@ identity = ["merchant"]
 budget_ms = 250
 rationale = """
 Cards that have nothing in common but one merchant, at which all of them paid within days, weeks before they were
-abused, and few others in these days: there, and then, their data was stolen. Whoever else paid there is next, which is why it is worth knowing before the next chargeback.
+abused, and few others in these days: there, and then, their data was stolen. Whoever else paid there is next, which
+is why it is worth knowing before the next chargeback. The more cards are bad anywhere, the sooner a few of them meet by
+chance at one of the many merchants and in one of the many weeks that are looked at: so many at one place must be less
+likely than that, given how many are bad elsewhere.
 The evidence is the abuse; where a label names a card and no transaction, it is the card's purchases at the merchant.
 """
-source = "typology 8 of the catalogue; bad cards over all cards, and never their count, as card schemes ask for"
+source = "typology 8 of the catalogue; bad cards over all cards, and never their count, as card schemes ask for; the comparison is the likelihood ratio of Poisson counts"
 blind_spots = """
 It sees what labels say, weeks after the fact, and only as far back as transactions are kept. A merchant past the hub
 cap is not judged: among so many customers a compromise shows only against that merchant's own expected fraud. Cards
 that were abused at a merchant itself, and never paid there before, do not count towards it. What matters is the
 first abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing. A skimmer that
-copies a few of very many cards, or for much longer than exposure_ms, is one among the merchant's customers.
+copies a few of very many cards, or for much longer than exposure_ms, is one among the merchant's customers; so is one
+that copies a handful where many cards are bad anyway. Of merchants at which nobody else pays nothing is known that
+could be compared.
 """
 triage = "Since when, and through which terminal or page, did these cards pay there? Which other cards did?"
 
@@ -30,6 +35,7 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards called fraud that paid at the merchant within exposure_ms, before they were abused" }
 share = { role = "measure", threshold = "min_share", means = "their share among all payments there in that time" }
 elsewhere = { role = "measure", means = "the share of cards called fraud at the other merchants of the card that was called fraud last" }
+surprise = { role = "measure", threshold = "min_surprise", means = "how much likelier so many cards are there at that share than at the one elsewhere, as a natural logarithm" }
 
 [[false_positives]]
 name = "a supermarket at which everybody pays, the cards that are abused later too"
@@ -50,6 +56,10 @@ fixture = "cleared"
 [[false_positives]]
 name = "a town whose cards were stolen elsewhere, and whose every shop has seen them"
 fixture = "same_town"
+
+[[false_positives]]
+name = "a shop at which bad cards have met by chance, in a time when many are bad"
+fixture = "by_chance"
 
 [params.window_ms]
 default = 15552000000
@@ -98,6 +108,12 @@ default = 3.0
 min = 0.0
 max = 100.0
 meaning = "how many times the share of cards called fraud at the other merchants of the card"
+
+[params.min_surprise]
+default = 7.6
+min = 0.0
+max = 100.0
+meaning = "how much likelier so many cards are at their share than at the one elsewhere, as a natural logarithm; ln 2000 (max_merchants and max_exposures) is what chance finds among all that is looked at"
 
 [params.max_merchants]
 default = 100
@@ -194,26 +210,29 @@ CALL {
   }
   RETURN collect({card: one.id, frauds: one.frauds, id: id, time: at}) AS visits, collect(DISTINCT at) AS ends
 }
-WITH anchor, time, place.merchant AS merchant, bad_elsewhere, cards_elsewhere, visits, ends
+WITH anchor, time, place.merchant AS merchant, visits, ends, (bad_elsewhere + 0.5) / (cards_elsewhere + 0.5) AS elsewhere
 CALL {
-  WITH anchor, merchant, visits, ends
+  WITH anchor, merchant, visits, ends, elsewhere
   UNWIND ends AS until
-  WITH anchor, merchant, until, [v IN visits WHERE v.time > until - $exposure_ms AND v.time <= until] AS seen
+  WITH anchor, merchant, elsewhere, until, [v IN visits WHERE v.time > until - $exposure_ms AND v.time <= until] AS seen
   WHERE size(seen) >= $min_cards AND any(v IN seen WHERE v.card = anchor)
   UNWIND seen AS v
-  WITH merchant, until, count(DISTINCT v.card) AS cards, collect(v) AS seen
+  WITH merchant, elsewhere, until, count(DISTINCT v.card) AS cards, collect(v) AS seen
   WHERE cards >= $min_cards
-  WITH merchant, until, cards, seen ORDER BY cards DESC, until LIMIT $max_exposures
+  WITH merchant, elsewhere, until, cards, seen ORDER BY cards DESC, until LIMIT $max_exposures
   CALL {
     WITH merchant, until
     UNWIND range((until - $exposure_ms) / 3600000, until / 3600000) AS hour
     MATCH (n:Tally {id: merchant + '|' + toString(hour)})
     RETURN sum(n.transactions - n.declined) AS paid
   }
-  RETURN cards, seen, 1.0 * cards / paid AS share ORDER BY share DESC, until LIMIT 1
+  WITH until, cards, seen, 1.0 * cards / paid AS share, paid * elsewhere AS expected
+  WITH until, cards, seen, share,
+       CASE WHEN cards > expected THEN cards * log(cards / expected) - cards + expected ELSE 0.0 END AS surprise
+  RETURN cards, seen, share, surprise ORDER BY surprise DESC, until LIMIT 1
 }
-WITH anchor, time, merchant, bad_elsewhere, cards_elsewhere, cards, seen, share
-WHERE share >= $min_share AND share * cards_elsewhere >= $min_lift * bad_elsewhere
+WITH anchor, time, merchant, elsewhere, cards, seen, share, surprise
+WHERE share >= $min_share AND share >= $min_lift * elsewhere AND surprise >= $min_surprise
 CALL {
   WITH seen
   UNWIND seen AS v
@@ -222,8 +241,7 @@ CALL {
   WITH card, CASE WHEN size(frauds) > 0 THEN frauds ELSE bought END AS part ORDER BY card
   RETURN collect(card) AS card_ids, collect(part) AS parts
 }
-WITH anchor, time, merchant, bad_elsewhere, cards_elsewhere, cards, share, card_ids,
+WITH anchor, time, merchant, elsewhere, cards, share, surprise, card_ids,
      reduce(found = [], part IN parts | found + part) AS transactions
 RETURN 'Card' AS anchor_label, anchor, time, merchant, card_ids, transactions[0..$max_evidence] AS transactions,
-       cards, share,
-       CASE WHEN cards_elsewhere > 0 THEN 1.0 * bad_elsewhere / cards_elsewhere ELSE 0.0 END AS elsewhere
+       cards, share, elsewhere, surprise

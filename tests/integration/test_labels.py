@@ -49,6 +49,28 @@ def test_labels_of_a_file_end_at_their_transactions(ringwatch: Ringwatch, folder
     assert "read 1," in ringwatch("dead-letters", "replay", "--dead-letters", letters(folder))
 
 
+@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+def test_a_label_judges_its_ring_once(ringwatch: Ringwatch, folder: Path) -> None:
+    run = ("run", "--source", "transactions.jsonl")
+    ringwatch(*run)
+    ringwatch("rings", "export", "--out", "rings.jsonl")
+    honest, bad, *_ = (ring["ring_id"] for ring in read_lines(folder / "rings.jsonl"))
+    said = {"source": "case-desk", "time": "2025-06-01T12:00:00Z"}
+    lines = [{"ring_id": honest, "verdict": "legitimate", **said}, {"ring_id": bad, "verdict": "fraud", **said}]
+    (folder / "judged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for _ in range(2):
+        assert "dead lettered 0" in ringwatch(*run, "--labels", "judged.jsonl")
+        rings = {ring_id: json.loads(ringwatch("rings", "show", ring_id)) for ring_id in (honest, bad)}
+        assert [rings[ring_id]["verdict"] for ring_id in (honest, bad)] == ["dismissed", "confirmed"]
+        assert [len(ring["history"]) for ring in rings.values()] == [1, 1]
+        assert rings[bad]["history"][0]["by"] == "case-desk"
+    ringwatch("rings", "reopen", honest, "--reason", "another look")
+    again = {**lines[0], "time": "2025-05-01T12:00:00Z", "source": "chargeback"}
+    (folder / "older.jsonl").write_text(json.dumps(again) + "\n")
+    ringwatch(*run, "--labels", "older.jsonl")
+    assert json.loads(ringwatch("rings", "show", honest))["status"] == "open"
+
+
 def letters(folder: Path) -> str:
     return str(folder / ".ringwatch" / "dead-letters.jsonl")
 

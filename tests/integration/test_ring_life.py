@@ -13,7 +13,7 @@ import pytest
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
 from graph.errors import RingwatchError
-from graph.events import Entity
+from graph.events import Entity, Label, Verdict
 from graph.writer import GraphWriter, WriterSettings
 from queries.spec import Finding
 from streaming.assembler import Assembler
@@ -76,10 +76,12 @@ class Life:
         self.worker = Assembler(self.graph, "embedded", checkpoints, self.alerts, SETTINGS, Metrics.create())
         self.worker.take_over(PARTITION)
 
-    def see(self, *findings: Finding, watermark: int | None = None) -> None:
-        """One batch: its transactions are written, its findings assembled."""
+    def see(self, *findings: Finding, watermark: int | None = None, ago: int = 0) -> None:
+        """One batch: its transactions are written, its findings assembled, which come ``ago`` ms after them."""
         rows = [
-            transaction(key, card.removeprefix("hmac:"), event_time=one.time, device=one.anchor.id, merchant="m")
+            transaction(
+                key, card.removeprefix("hmac:"), event_time=one.time - ago, device=one.anchor.id, merchant="m"
+            )
             for one in findings
             for key, card in zip(one.evidence, sorted(m.id for m in one.members if m.label == "Card"), strict=True)
         ]
@@ -89,6 +91,12 @@ class Life:
 
     def judge(self, ring_id: str, judgement: Judgement) -> Ring:
         return self.store.judge(ring_id, judgement, reason="because", by="ada", at=1_800_000_000_000)
+
+    def hear(self, *labels: Label) -> None:
+        """A batch of labels on rings."""
+        heard = GraphWriter(self.graph).write(labels).labels
+        self.offset += 1
+        self.worker.forward(Detection([], [], None, heard), {PARTITION: self.offset})
 
     def ring(self, ring_id: str) -> Ring:
         return self.store.by_ids([ring_id])[ring_id]
@@ -148,6 +156,20 @@ def test_rings_merge_and_split_the_same_through_restarts(life: Life, restarts: b
     assert "t-hmac:x3" in life.ring(new.id).evidence
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_found_long_afterwards_is_one_ring_through_restarts(life: Life, restarts: bool) -> None:
+    for number in range(4):
+        time = NOON + (60 + 20 * number) * DAY
+        life.see(later(FIRST, time, f"-{number}"), watermark=time, ago=60 * DAY)
+        if restarts:
+            life.restart()
+    (ring,) = life.store.all()
+    assert len(ring.evidence) == 20
+    assert life.alerts.told(ring.id) == [["created"]]
+    life.see(watermark=NOON + 150 * DAY + 1)
+    assert life.ring(ring.id).status == "expired"
+
+
 def test_a_chain_of_merges_resolves_for_ever(life: Life) -> None:
     third = finding("d9", ["hmac:q", "hmac:r"], time=NOON - HOUR)
     life.see(third, watermark=NOON)
@@ -179,6 +201,51 @@ def test_a_verdict_reaches_a_running_worker(life: Life) -> None:
     last = json.loads(life.alerts.letters[-1].body)["data"]
     assert (last["verdict"], last["risk"]["rules"][0]["confirmed"]) == ("confirmed", 1)
     assert last["risk"]["rules"][0]["risk"] == pytest.approx(8 / 11, abs=1e-6)
+
+
+def word(ring_id: str, verdict: Verdict, time: int, source: str = "analyst") -> Label:
+    return Label(subject=Entity("Ring", ring_id), verdict=verdict, source=source, time=time)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_label_judges_its_ring_as_people_do(life: Life, restarts: bool) -> None:
+    life.see(FIRST, watermark=NOON)
+    life.see(SECOND, watermark=NOON + MINUTE)
+    life.see(BRIDGE, watermark=NOON + HOUR)
+    life.hear(word(SECOND_ID, "legitimate", NOON + 2 * HOUR))
+    if restarts:
+        life.restart()
+    life.see(later(FIRST, NOON + 3 * HOUR, "2"), watermark=NOON + 3 * HOUR)
+    ring = life.ring(FIRST_ID)
+    assert (ring.status, ring.suppressed_count) == ("dismissed", 1)
+    life.hear(word(FIRST_ID, "fraud", NOON + 4 * HOUR, "chargeback"))
+    life.hear(word(FIRST_ID, "legitimate", NOON + 3 * HOUR, "chargeback"))  # late: it has said otherwise since
+    life.hear(word(FIRST_ID, "legitimate", NOON + 3 * HOUR, "support"))  # late: another one has
+    if restarts:
+        life.restart()
+    life.see(later(FIRST, NOON + 5 * HOUR, "3"), watermark=NOON + 5 * HOUR)
+    ring = life.ring(FIRST_ID)
+    assert (ring.status, ring.verdict) == ("confirmed", "confirmed")
+    assert [(made.status, made.by, made.at) for made in ring.history] == [
+        ("dismissed", "analyst", NOON + 2 * HOUR),
+        ("confirmed", "chargeback", NOON + 4 * HOUR),
+    ]
+    assert life.alerts.told(FIRST_ID)[-1] == ["acted"]
+    last = json.loads(life.alerts.letters[-1].body)["data"]
+    assert last["risk"]["rules"][0]["confirmed"] == 1
+
+
+def test_a_label_that_comes_again_after_a_crash_changes_nothing(life: Life) -> None:
+    life.see(FIRST, watermark=NOON)
+    dismissal = word(FIRST_ID, "legitimate", NOON + HOUR)
+    life.hear(dismissal)
+    others = finding("d1", [f"hmac:{card}" for card in "pqrstuvw"], time=NOON + 2 * HOUR)
+    life.see(others, watermark=NOON + 2 * HOUR)
+    reopened = life.ring(FIRST_ID)
+    assert reopened.status == "open"
+    life.restart()
+    life.worker.forward(Detection([], [], None, [dismissal]), {PARTITION: life.offset + 1})
+    assert life.ring(FIRST_ID) == reopened
 
 
 def test_a_worker_with_nothing_to_save_notices_too(life: Life) -> None:

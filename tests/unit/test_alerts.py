@@ -13,7 +13,7 @@ import pytest
 from graph.events import Entity
 from queries.spec import Measure
 from streaming.alerts import AlertFactory, EntityFacts
-from streaming.ring_state import Change, Update
+from streaming.ring_state import Change, Fact, Update
 from streaming.rings import RingBook
 from streaming.risk import Calibration
 from tests.findings import DAY, HOUR, SETTINGS, finding, taken
@@ -56,6 +56,17 @@ def test_every_change_has_words_and_a_place_in_the_schema(change: Change) -> Non
     alert = worded(update)
     assert alert["data"]["changes"] == [change]
     assert len(alert["data"]["reasons"]) == len(worded(created())["data"]["reasons"])
+
+
+def test_an_alert_is_of_the_time_at_which_it_was_found_however_old_what_it_rests_on() -> None:
+    book = RingBook(SETTINGS)
+    book.facts.update({f"t-{card}": Fact(DAY, 100, "EUR", 0.9) for card in "abcdefgh"})
+    (update,) = taken(book, finding("d1", list("abc"), time=50 * DAY))
+    assert worded(update)["time"] == "1970-02-20T00:00:00.000Z"
+    (update,) = taken(book, finding("d1", list("abcdefgh"), time=60 * DAY))
+    alert = worded(update)
+    assert update.changes == ["grown"]
+    assert (alert["time"], alert["data"]["last_seen"]) == ("1970-03-02T00:00:00.000Z", "1970-01-02T00:00:00.000Z")
 
 
 def test_a_part_that_split_off_says_from_whom() -> None:

@@ -147,12 +147,13 @@ streams = st.lists(
 
 
 def run(stream: list[Finding], size: int) -> RingBook:
-    """The stream in batches, each followed by the watermark that it brings."""
+    """The stream in batches, each followed by the watermark that it brings; rule two tells of what is past."""
     book = RingBook(SHORT)
     for start in range(0, len(stream), size):
         batch = stream[start : start + size]
         for index, one in enumerate(batch, start):
-            book.facts[f"t{index}"] = Fact(one.time, 100, "EUR", 0.9)
+            ago = 2 * SHORT.expiry_ms if one.rule == "two" else 0
+            book.facts[f"t{index}"] = Fact(one.time - ago, 100, "EUR", 0.9)
             book.take(msgspec.structs.replace(one, evidence=(f"t{index}",)))
         book.expire(batch[-1].time)
         book.updates()

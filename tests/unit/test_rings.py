@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.events import Entity
-from queries.spec import Finding
+from queries.spec import Finding, Member
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_state import Fact
 from streaming.rings import RingBook
@@ -109,6 +111,36 @@ def test_a_shared_address_of_the_network_is_not_enough() -> None:
     assert len(book) == 2
 
 
+def held(account: str, cards: str, *also: Member) -> Finding:
+    """A finding about an account, of which others than its cards are members too."""
+    one = finding(account, list(cards), core_label="Account", rule="card_cycling")
+    return msgspec.structs.replace(one, members=tuple(sorted((*one.members, *also))))
+
+
+@pytest.mark.parametrize(
+    ("label", "rings"), [("Account", 2), ("Address", 2), ("Device", 1), ("Email", 1), ("IP", 2), ("Phone", 1)]
+)
+def test_what_is_in_one_hand_is_enough_whatever_part_it_plays(label: str, rings: int) -> None:
+    as_member = held("two", "ijklmnop", Member(label, "x", "member"))
+    as_core = finding("x", list("ijklmnop"), core_label=label)
+    for other in (as_member, as_core):
+        book = RingBook(SETTINGS)
+        taken(book, held("one", "abcdefgh", Member(label, "x", "member")), other)
+        assert len(book) == rings
+
+
+def test_a_shared_place_is_enough_with_a_card_that_both_have() -> None:
+    book = RingBook(SETTINGS)
+    first = finding("ip", list("abcdefgh"), core_label="IP", rule="one")
+    taken(book, first, finding("ip", list("ijklmnop"), core_label="IP", rule="two"))
+    taken(book, finding("other", ["a", *"qrstuvwx"], core_label="IP", rule="three"))
+    assert len(book) == 3
+    taken(book, finding("ip", ["a", *"123456789"], core_label="IP", rule="four"))
+    assert len(book) == 3
+    home = next(ring for ring in book.rings() if Entity("Card", "b") in ring.members)
+    assert set(home.typologies) == {"one", "four"}
+
+
 def test_a_bridging_finding_merges_rings_into_the_oldest() -> None:
     book = RingBook(SETTINGS)
     taken(book, finding("d1", ["a", "b", "c"]), finding("d2", ["x", "y", "z"], time=DAY + MINUTE))
@@ -151,6 +183,22 @@ def test_rings_expire_by_event_time_and_do_not_come_back() -> None:
     taken(book, finding("d1", ["a", "b", "c"], time=DAY + SETTINGS.expiry_ms + 2))
     (ring,) = book.rings()
     assert ring.id != update.ring.id
+
+
+def test_what_is_found_long_afterwards_joins_the_ring_that_is_known_by_then() -> None:
+    book = RingBook(SETTINGS)
+    cards = [f"c{number}" for number in range(8)]
+    book.facts.update({f"t-{card}": Fact(DAY, 100, "EUR", 0.9) for card in cards})
+    book.expire(60 * DAY)
+    for count, day in ((5, 60), (6, 75), (8, 100)):
+        taken(book, finding("shop", cards[:count], core_label="Merchant", time=day * DAY))
+        book.expire(day * DAY)
+    (ring,) = book.rings()
+    assert len(ring.evidence) == 8
+    book.expire(100 * DAY + SETTINGS.expiry_ms)
+    assert len(book) == 1
+    book.expire(100 * DAY + SETTINGS.expiry_ms + 1)
+    assert ring.status == "expired"
 
 
 def test_what_was_folded_is_announced_when_the_stream_ends() -> None:
