@@ -112,8 +112,8 @@ def test_a_name_in_the_map_that_no_event_has_is_told(ringwatch: Ringwatch) -> No
 def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwatch) -> None:
     ringwatch("rings", "export", "--out", "rings.jsonl")
     shown = {ring["ring_id"]: ring for ring in read_lines(ringwatch.folder / "rings.jsonl")}
-    farm = next(ring for ring in shown.values() if ring["typologies"] == ["device_farm"])
-    (device,) = farm["members"]["device"]
+    ring = next(ring for ring in shown.values() if ring["typologies"] == ["triangulation"])
+    (device,) = ring["members"]["device"]
     allowed = (f"device:{device}", "--reason", "a kiosk", "--owner", "shops")
     assert "--until" in ringwatch("allow", "add", *allowed, code=2)
     assert "holds no ring together before 2099-01-01" in ringwatch(
@@ -122,8 +122,8 @@ def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwat
     listed = ringwatch("allow", "list")
     assert (device in listed, "a kiosk" in listed, "shops" in listed) == (True, True, True)
     ringwatch("run", "--source", "transactions.jsonl", "--alerts", "alerts.jsonl", "--group", "allowing")
-    assert json.loads(ringwatch("rings", "show", farm["ring_id"]))["status"] == "withdrawn"
-    last = [a for a in read_lines(ringwatch.folder / "alerts.jsonl") if a["data"]["ring_id"] == farm["ring_id"]][
+    assert json.loads(ringwatch("rings", "show", ring["ring_id"]))["status"] == "withdrawn"
+    last = [a for a in read_lines(ringwatch.folder / "alerts.jsonl") if a["data"]["ring_id"] == ring["ring_id"]][
         -1
     ]
     assert (last["type"], last["data"]["changes"]) == ("ringwatch.ring.withdrawn", ["allow_listed"])
