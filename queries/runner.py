@@ -163,7 +163,7 @@ class Runner:
             Unavailable: the graph is away; the same call may be made again.
         """
         rule, started = ask.rule, self.clock()
-        rows = ask.rows if self._fitting(ask.rule, budget_s) >= len(ask.rows) else self._sorted(ask.rows)
+        rows = ask.rows if self._fitting(rule, budget_s) >= len(ask.rows) else self._sorted(ask.rows)
         findings: list[Finding] = []
         asked, failed, most = 0, 0, MAX_ANCHORS
         while asked < len(rows) and failed < GIVEN_UP:
