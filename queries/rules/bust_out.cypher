@@ -1,7 +1,7 @@
 /*
 id = "bust_out"
 title = "First-party bust-out"
-version = 2
+version = 3
 status = "stable"
 severity = "critical"
 anchor = ["Account"]
@@ -138,33 +138,40 @@ meaning = "transaction ids that a finding carries"
 */
 UNWIND $anchors AS a
 MATCH (p:Account {id: a.id})
-WHERE p.first_seen <= a.last - $window_ms
+WHERE p.first_seen / 604800000 < (a.last - $window_ms) / 604800000
 CALL {
   WITH a, p
   MATCH (p)-[:HAS]->(x)
   WHERE x.degree > 1 AND x.hub_since > a.first
-  RETURN sum(x.degree - 1) AS ties
-  UNION ALL
+  RETURN sum(CASE WHEN x:Address THEN 0 ELSE x.degree - 1 END) AS close,
+         sum(CASE WHEN x:Address THEN x.degree - 1 ELSE 0 END) AS home
+}
+WITH a, p, close, home
+WHERE close + home >= $min_accounts - 1
+CALL {
   WITH a, p
   MATCH (p)-[:OWNS]->(:Card)-[:USED]->(x:Device)
   WHERE x.degree > 1 AND x.hub_since > a.first
-  RETURN sum(x.degree - 1) AS ties
+  RETURN sum(x.degree - 1) AS devices
 }
-WITH a, p, sum(ties) AS ties
+WITH a, p, close + CASE WHEN home < devices THEN home ELSE devices END AS ties
 WHERE ties >= $min_accounts - 1
 CALL {
   WITH a, p
   MATCH (p)-[o:OWNS]->(c:Card)
-  WITH a, c ORDER BY o.first_seen, c.id LIMIT $max_cards
+  WITH a, p.first_seen / 604800000 AS opened, c ORDER BY o.first_seen, c.id LIMIT $max_cards
   MATCH (c)-[:MADE]->(t:Transaction)
   WHERE t.time > a.first - $window_ms AND t.time <= a.last AND t.status = 'approved' AND t.account = a.id
     AND coalesce(t.channel, '') <> 'transfer'
-  WITH a.id AS account, a.first AS first, a.last AS last, t.currency AS currency, sum(t.amount) AS most
+  WITH a.id AS account, a.first AS first, a.last AS last, opened, t.currency AS currency, sum(t.amount) AS most,
+       min(t.credit_limit) AS lowest
   UNWIND range((first - $window_ms) / 604800000, (last - $window_ms) / 604800000) AS start
-  UNWIND range(start - $baseline_weeks, start - 1) AS week
+  UNWIND range(CASE WHEN opened > start - $baseline_weeks THEN opened ELSE start - $baseline_weeks END,
+               start - 1) AS week
   MATCH (n:Tally {id: account + '|' + toString(week) + '|' + currency})
-  WITH currency, most, start, count(n) AS weeks, avg(n.amount) AS norm
+  WITH currency, most, lowest, start, count(n) AS weeks, avg(n.amount) AS norm
   WHERE weeks >= $min_weeks AND most >= $min_growth * norm
+    AND (most >= $min_growth_unlimited * norm OR most >= $min_utilisation * lowest)
   RETURN count(*) AS bursts
 }
 WITH a, p, bursts
