@@ -1,6 +1,6 @@
 """How well rings are found on simulated streams: ``python -m benchmarks.detection --seeds 101 102 103``.
 
-Each stream goes through the pipeline as ``ringwatch run`` does it, on a fresh engine with every default, and is
+Each stream, its labels with it, goes through the pipeline as ``ringwatch run`` does it, on a fresh engine with every default, and is
 evaluated as ``ringwatch evaluate`` does it. A bar that is missed is said, and is no failure.
 """
 
@@ -89,7 +89,12 @@ def detect(engine: str, transactions: int, seed: int, budget: int, folder: Path)
     """Simulate a stream, run it through the pipeline on a fresh engine, and evaluate what was reported."""
     truth, alerts, rings = folder / "truth", folder / "alerts.jsonl", folder / "rings.jsonl"
     write(Simulation(transactions, seed), truth)
-    options = RunOptions(str(truth / "transactions.jsonl"), str(alerts), str(folder / "dead-letters.jsonl"))
+    options = RunOptions(
+        source=str(truth / "transactions.jsonl"),
+        labels=str(truth / "labels.jsonl"),
+        alerts=str(alerts),
+        dead_letters=str(folder / "dead-letters.jsonl"),
+    )
     with fresh_engine(engine) as endpoint:
         run_worker(endpoint.settings(), options)
         with endpoint.connect() as graph:
