@@ -1,7 +1,7 @@
 """How well rings are found on simulated streams: ``python -m benchmarks.detection --seeds 101 102 103``.
 
-Each stream, its labels with it, goes through the pipeline as ``ringwatch run`` does it, on a fresh engine with every
-default, and is evaluated as ``ringwatch evaluate`` does it. A bar that is missed is said, and is no failure.
+Each stream, its labels with it, goes through the pipeline as ``ringwatch run`` does it, on a fresh engine with
+every default, and is evaluated as ``ringwatch evaluate`` does it. A bar that is missed is said, and is no failure.
 """
 
 from __future__ import annotations

@@ -69,10 +69,6 @@ class Components:
         """Everything that an entity hangs together with, itself included; not to be changed."""
         return self._home.get(entity) or {entity}
 
-    def representative(self, entity: Entity) -> Entity:
-        """The least entity of the component: its name for as long as that one stays and no lesser one comes."""
-        return min(self.component(entity))
-
     def _join(self, one: Entity, other: Entity) -> None:
         home = self._home
         large, small = home.setdefault(one, {one}), home.setdefault(other, {other})

@@ -14,7 +14,6 @@ import math
 import random
 import zlib
 from array import array
-from statistics import NormalDist
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -37,7 +36,6 @@ class CountMinSketch:
         self._shift = 64 - width.bit_length() + 1
         self._rows = [(rng.getrandbits(64) | 1, row * width) for row in range(depth)]
         self._cells = array("d", bytes(8 * width * depth))
-        self.total = 0.0
 
     def places(self, key: int) -> list[int]:
         """Where sketches of this width and depth hold a key of 64 bits."""
@@ -49,7 +47,6 @@ class CountMinSketch:
         cells = self._cells
         for place in places:
             cells[place] += amount
-        self.total += amount
 
     def estimate(self, places: list[int]) -> float:
         """The sum of the key that is held at these places, or more."""
@@ -58,7 +55,6 @@ class CountMinSketch:
     def scale(self, factor: float) -> None:
         """Multiply every sum."""
         self._cells = array("d", (cell * factor for cell in self._cells))
-        self.total *= factor
 
 
 class _Counts:
@@ -91,11 +87,6 @@ class _Counts:
         places = self._total.places(key)
         return self._current.estimate(places) / self._weight, self._total.estimate(places)
 
-    @property
-    def current(self) -> float:
-        """Everything counted in the current tick."""
-        return self._current.total / self._weight
-
 
 class Midas:
     """Counts the edges of a stream, and scores edges and nodes by how much the current tick surprises.
@@ -107,7 +98,6 @@ class Midas:
     def __init__(self, *, width: int = 4096, depth: int = 2, decay: float = 0.5) -> None:
         self._nodes = _Counts(width, depth, decay)
         self._edges = _Counts(width, depth, decay)
-        self._excess = 2 * math.e / width
         self._first: int | None = None
         self._tick = 0
 
@@ -142,17 +132,6 @@ class Midas:
     def score(self, source: str, target: str) -> float:
         """How far an edge, or one of its ends, runs above its past."""
         return max(self.edge_score(source, target), self.node_score(source), self.node_score(target))
-
-    def bursts(self, source: str, target: str, risk: float) -> bool:
-        """Whether an edge that is as usual would look like this with a probability of at most ``risk``.
-
-        The paper's theorem 1: the count in the current tick, less what the sketch may have put on top of it, is
-        compared with the chi-squared distribution's 1 - risk / 2 quantile (one degree of freedom). It holds for
-        a ``decay`` of 0 and a sketch at least ln(2 / risk) deep.
-        """
-        current, total = self._edges.compared(_pair(_key(source), _key(target)))
-        certain = max(0.0, current - self._excess * self._edges.current)
-        return self._statistic(certain, total) > NormalDist().inv_cdf(1 - risk / 4) ** 2
 
     def _statistic(self, current: float, total: float) -> float:
         """(a - s/t)² t² / (s (t - 1)) for a in the current of t ticks and s in all of them; 0 below the mean."""

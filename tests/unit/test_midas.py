@@ -73,7 +73,6 @@ def test_an_estimate_is_never_too_low(keys: list[int], width: int) -> None:
     for key in keys:
         sketch.add(sketch.places(key), 1.0)
     assert all(sketch.estimate(sketch.places(key)) >= exact[key] for key in keys)
-    assert sketch.total == len(keys)
 
 
 def test_an_estimate_is_rarely_too_high() -> None:
@@ -128,29 +127,3 @@ def test_very_many_ticks_change_nothing_but_the_age() -> None:
     for midas in (one_by_one, at_once):
         midas.count("a", ["b"] * 3)
     assert one_by_one.score("a", "b") == pytest.approx(at_once.score("a", "b"))
-
-
-@pytest.mark.parametrize("risk", [0.2, 0.05])
-def test_false_alarms_stay_below_the_published_bound(risk: float) -> None:
-    rng = random.Random(11)
-    midas = Midas(width=1024, depth=math.ceil(math.log(2 / risk)), decay=0.0)
-    nodes = [f"node {n}" for n in range(40)]
-    alarms = tests = 0
-    for tick in range(120):
-        midas.advance(tick)
-        for _ in range(400):  # every edge is equally likely in every tick: nothing ever bursts
-            midas.count(rng.choice(nodes), [rng.choice(nodes[:5])])
-        if tick > 10:
-            tests += len(nodes)
-            alarms += sum(midas.bursts(node, nodes[0], risk) for node in nodes)
-    assert 0 < alarms <= risk * tests
-
-
-def test_a_burst_is_told_by_the_bound() -> None:
-    midas = Midas(width=1024, depth=4, decay=0.0)
-    for tick in range(50):
-        midas.advance(tick)
-        midas.count("a", ["b"])
-    assert not midas.bursts("a", "b", 0.01)
-    midas.count("a", ["b"] * 30)
-    assert midas.bursts("a", "b", 0.01)
