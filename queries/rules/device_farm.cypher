@@ -1,22 +1,24 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Device"]
-gate = { degree = "min_cards" }
+gate = { degree = "min_young_cards" }
 identity = ["device"]
 budget_ms = 150
 rationale = """
 One device that within a day pays with cards that are new to it, for accounts that are hardly older than their first
 order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
-family has one home, but has been seen there before.
+family has one home, but has been seen there before. Three cards do where every account says that it was just opened
+and nothing ties them, as a home does; and those who all live behind one door have to be more than a small family.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
-A farm that adds fewer than min_cards cards a day. Transactions without an account: where accounts are unknown, map
+A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
+behind one door that is not told to be another's cannot be told from a household. Transactions without an account: where accounts are unknown, map
 the card (or the user) to account. An address is where a purchase is sent, or else where its card is billed. An account
 is strange if it is young and tells no address of its own, if it shares one with another account on the device and was
 never seen before the window, although its shop has been watched for min_watch_ms, or if it orders to such a shared
@@ -34,7 +36,7 @@ device = { role = "core", label = "Device" }
 card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards that accounts used on the device for the first time in the window" }
+cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window; min_cards at least, unless all accounts are told to be young and share nothing else" }
 owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
@@ -53,6 +55,14 @@ fixture = "first_day"
 [[false_positives]]
 name = "a young couple and a friend who sign up on one device"
 fixture = "flat"
+
+[[false_positives]]
+name = "a young family of three with four cards, whose new tablet is all that is new to its shops"
+fixture = "flat_with_four_cards"
+
+[[false_positives]]
+name = "a young family that buys what is not delivered: a phone number is all they share"
+fixture = "one_number"
 
 [[false_positives]]
 name = "a kiosk that serves everybody"
@@ -88,13 +98,25 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 4
 min = 2
 max = 50
-meaning = "distinct cards that accounts used on the device for the first time in the window"
+meaning = "distinct cards that accounts used on the device for the first time in the window; never below min_young_cards"
+
+[params.min_young_cards]
+default = 3
+min = 2
+max = 50
+meaning = "the same if account_created says of each account that it is young, and no two share an address, a phone or an e-mail"
 
 [params.min_owners]
 default = 3
 min = 1
 max = 50
 meaning = "strange accounts on the device in the window"
+
+[params.min_residents]
+default = 4
+min = 1
+max = 50
+meaning = "the same where all of them have one address, to which none of them has moved"
 
 [params.min_strange_share]
 default = 0.5
@@ -130,7 +152,7 @@ meaning = "of those, how many count for one card, the first of the hour"
 default = 20
 min = 1
 max = 200
-meaning = "addresses of an account that are read, the first it had"
+meaning = "addresses, or identifiers, of an account that are read, the first it had"
 
 [params.max_evidence]
 default = 500
@@ -142,7 +164,7 @@ UNWIND $anchors AS a
 MATCH (d:Device {id: a.id})<-[u:USED]-(:Card)
 WHERE d.hub_since > a.first AND u.first_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
 WITH a, d, count(u) AS arrived
-WHERE arrived >= $min_cards
+WHERE arrived >= $min_young_cards
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 CALL {
   WITH a, d, hour
@@ -179,38 +201,59 @@ UNWIND made AS seen
 WITH a, d.hub_since AS hub_since, p, homes, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since,
      collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen),
-              met: p.first_seen, watched: seen.watched, card: seen.card, since: seen.since,
+              told: p.created, met: p.first_seen, watched: seen.watched, card: seen.card, since: seen.since,
               address: seen.address, until: seen.until, billing: seen.billing,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
               settled: homes[0].since}) AS window
 WITH a, hub_since, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WHERE size(window) >= $min_cards
+WHERE size(window) >= $min_young_cards
 CALL {
   WITH time, window
   UNWIND window AS seen
   WITH time, CASE WHEN seen.until > time THEN seen.address END AS address, seen
   WITH time, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
   UNWIND parcels AS seen
-  WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.met) AS met, min(seen.watched) AS watched,
+  WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
+       min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 THEN 1 ELSE 0 END) AS own,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
   RETURN count(account) AS present, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
+         sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
+         min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
          sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, CASE WHEN housed = 0 THEN present ELSE odd END AS owners
-WHERE owners >= $min_owners AND owners >= $min_strange_share * present
+WITH device, time, window, present, young, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+     CASE WHEN housed = 0 THEN present ELSE odd END AS owners
+WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours) AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time, owners, 1.0 * owners / present AS strange_share,
+WITH device, time, owners, young = present AS all_young, 1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= $min_cards
+WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young)
+CALL {
+  WITH time, cards, account_ids
+  UNWIND CASE WHEN cards < $min_cards THEN account_ids ELSE [] END AS account
+  CALL {
+    WITH account
+    MATCH (p:Account {id: account})-[h:HAS]->(x)
+    WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+    RETURN labels(x)[0] AS kind, x.id AS id, h.first_seen AS since
+  }
+  WITH time, kind, id, since
+  WHERE since <= time
+  WITH kind, id, count(since) AS holders
+  WHERE holders > 1
+  RETURN count(id) AS common
+}
+WITH device, time, card_ids, account_ids, transactions, cards, owners, strange_share, common
+WHERE common = 0
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids,
        transactions[0..$max_evidence] AS transactions, cards, owners, strange_share

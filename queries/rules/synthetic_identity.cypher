@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -12,14 +12,15 @@ rationale = """
 Invented people are put together from few parts: accounts that share e-mails, phones and addresses, two kinds at least
 between some of them, and rare ones above all. A household shares as much, but behind one door, and everybody reads
 their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought;
-others count if they were opened within some months of each other, and are no household.
+others count if they were opened within some months of each other, and are no household: five people or more who all
+open accounts within some months, with one phone and one address, are none, unless many more live there.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
 Accounts that share one kind only. Rings that share no e-mail and open accounts over more than the window. Up to
 max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
-from a household; who shares an address alone is a neighbour, or gets a present. Accounts that share an e-mail and a
-card are one person who signed up again. Without account_created an account counts as opened at its first transaction
+from a household, nor can more in a house that has more than twice as many; who shares an address alone is a neighbour, or gets a present. Accounts that share an e-mail and a
+card are one person who signed up again, and so are two that share an e-mail and a device. Without account_created an account counts as opened at its first transaction
 here. Hub identifiers are no evidence. Of an account's identifiers the first max_identifiers are read, and of each the
 first max_holders accounts.
 """
@@ -51,8 +52,16 @@ name = "a student hall: one address, and flatmates with one phone"
 fixture = "student_hall"
 
 [[false_positives]]
+name = "five students of a hall whose flat has one phone"
+fixture = "flat_in_a_hall"
+
+[[false_positives]]
 name = "people who signed up again, with a card that they had before"
 fixture = "signed_up_again"
+
+[[false_positives]]
+name = "somebody who moved and signed up again on their own phone, with a new card"
+fixture = "moved_with_phone"
 
 [[false_positives]]
 name = "a family one of whom has moved out, but keeps the number"
@@ -99,16 +108,22 @@ max = 50
 meaning = "up to which degree an e-mail or phone counts although an account shares no other kind with the anchor"
 
 [params.max_household]
-default = 5
+default = 4
 min = 1
 max = 50
 meaning = "accounts that may share min_kinds kinds and be a household, if all but one have one address, and no e-mail is shared"
+
+[params.max_crowding]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "how many times as many accounts as that may have the address until it counts as a house of many homes"
 
 [params.max_identifiers]
 default = 20
 min = 3
 max = 200
-meaning = "identifiers of the anchor that are read, the first it had"
+meaning = "identifiers of the anchor, and devices of its cards, that are read, the first it had"
 
 [params.max_holders]
 default = 100
@@ -159,10 +174,11 @@ UNWIND held AS link
 WITH anchor, time, link.account AS account, count(DISTINCT kind) AS kinds, min(degree) AS rarest,
      sum(1 / log(degree + 5)) AS weight, max(CASE WHEN kind = 'Email' THEN 1 ELSE 0 END) AS mailbox,
      max(CASE WHEN kind = 'Phone' THEN 1 ELSE 0 END) AS phone,
-     max(CASE WHEN kind = 'Address' THEN 1 ELSE 0 END) AS door, collect({kind: kind, id: id}) AS shared,
+     max(CASE WHEN kind = 'Address' THEN 1 ELSE 0 END) AS door,
+     max(CASE WHEN kind = 'Address' THEN degree ELSE 0 END) AS neighbours, collect({kind: kind, id: id}) AS shared,
      max(CASE WHEN own_opening > time - $window_ms AND link.opened > time - $window_ms THEN 1 ELSE 0 END) AS young
 WHERE (kinds >= $min_kinds AND young + mailbox > 0) OR (young = 1 AND rarest <= $max_rare AND mailbox + phone > 0)
-WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, door: door,
+WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, door: door, neighbours: neighbours,
                             young: young, shared: shared}) AS others
 WHERE any(q IN others WHERE q.kinds >= $min_kinds AND (q.mailbox = 1 OR size(others) >= $min_accounts - 1))
 CALL {
@@ -191,14 +207,24 @@ CALL {
          WHERE size([other IN homes WHERE door IN other]) >= size(homes) - 1)) AS together
 }
 WITH anchor, time, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
-     [q IN others WHERE q.young = 1] AS young
+     [q IN others WHERE q.young = 1] AS young, [q IN others WHERE q.young = 1 AND q.kinds >= $min_kinds] AS near
+CALL {
+  WITH anchor, time, readers
+  UNWIND CASE WHEN size(readers) = 1 THEN readers ELSE [] END AS reader
+  MATCH (p:Account {id: anchor})-[o:OWNS]->(c:Card)-[u:USED]->(d:Device)
+  WHERE o.first_seen <= time AND u.first_seen <= time AND d.hub_since > time
+  WITH time, reader, d, min(u.first_seen) AS since ORDER BY since, d.id LIMIT $max_identifiers
+  MATCH (d)<-[v:USED]-(:Card)<-[g:OWNS]-(q:Account)
+  WHERE q.id = reader.account AND v.first_seen <= time AND g.first_seen <= time
+  RETURN count(q) AS in_one_hand
+}
 WITH anchor, time, others, readers, young,
      size(readers) >= $min_accounts - 1
-       OR size([q IN readers WHERE q.door = 0]) >= $min_strangers - 1 AS strangers,
-     size(young) >= $min_accounts - 1 AND any(q IN young WHERE q.kinds >= $min_kinds)
+       OR (in_one_hand = 0 AND size([q IN readers WHERE q.door = 0]) >= $min_strangers - 1) AS strangers,
+     size(young) >= $min_accounts - 1 AND size(near) > 0
        AND reduce(weight = 0.0, q IN young | weight + q.weight) >= $min_weight
        AND (NOT together OR any(q IN young WHERE q.mailbox = 1)
-            OR size([q IN young WHERE q.kinds >= $min_kinds]) >= $max_household) AS newcomers
+            OR size([q IN near WHERE q.neighbours <= $max_crowding * (size(near) + 1)]) >= $max_household) AS newcomers
 WHERE strangers OR newcomers
 UNWIND [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers] AS q
 WITH anchor, time, q ORDER BY q.account
