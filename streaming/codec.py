@@ -111,13 +111,22 @@ class Codec:
         self._readers = readers
         self._plan = [(name, renamed.get(name, name), *readers[name]) for name in FIELDS]
         self._known = frozenset(theirs for _, theirs, _, _ in self._plan)
-        #: Names that the mapping speaks of and that no event has had yet.
-        self.unmet = set(renamed.values())
+        self._unmet = set(renamed.values())  # names that the mapping speaks of and that no event has had yet
+        self._accounts_told: bool | None = None  # not known before the first event
 
     @property
     def fingerprint(self) -> str:
         """A short hash of what decides how an event is read: the renaming and the format of times."""
         return hashlib.blake2b(repr(self._reading).encode(), digest_size=8).hexdigest()
+
+    def advice(self) -> list[str]:
+        """What the events read so far lack, in words for whoever chose the mapping."""
+        advice = []
+        if self._unmet:
+            advice.append(f"no event has what --map names: {', '.join(sorted(self._unmet))}")
+        if self._accounts_told is False:
+            advice.append("no event tells an account, which most rules need: map a customer, or the card")
+        return advice
 
     def identify(self, label: str, value: Any) -> str:
         """The id under which the graph knows an entity, a transaction or a ring that the wire calls ``value``.
@@ -143,8 +152,8 @@ class Codec:
         if isinstance(value, BadEvent):
             raise value
         fields = parse_object(value) if value is None or isinstance(value, bytes) else value
-        if self.unmet:
-            self.unmet.difference_update(fields)
+        if self._unmet:
+            self._unmet.difference_update(fields)
         if not self._known.issuperset(fields):
             self._set_unknown_aside(fields)
         try:
@@ -176,6 +185,7 @@ class Codec:
                     content[name] = to_minor(content[name], content["currency"])
         except BadEvent as error:
             raise BadEvent(error.reason, f"{name} {error}") from None
+        self._accounts_told = self._accounts_told or "account" in content
         content["card"], card_bin = content["card"]
         if card_bin:
             content["card_bin"] = card_bin

@@ -81,8 +81,8 @@ def _replayed(settings: Settings, options: RunOptions, rule: Rule) -> tuple[dict
         started = time.monotonic()
         with shown_progress(partial(_progress, replay)):
             replay.pipeline.run()
-        if replay.codec.unmet:
-            sys.stderr.write(f"no event has what --map names: {', '.join(sorted(replay.codec.unmet))}\n")
+        for line in replay.codec.advice():
+            sys.stderr.write(line + "\n")
         days, total = replay.found.days()
         counts = replay.counts
         summary = {

@@ -87,8 +87,8 @@ def run_worker(settings: Settings, options: RunOptions, source: Source | None = 
         started = time.monotonic()
         with shown_progress(partial(_progress, worker)):
             worker.pipeline.run()
-        if worker.codec.unmet:
-            sys.stderr.write(f"no event has what --map names: {', '.join(sorted(worker.codec.unmet))}\n")
+        for line in worker.codec.advice():
+            sys.stderr.write(line + "\n")
         return summarise(worker, time.monotonic() - started)
 
 
