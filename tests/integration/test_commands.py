@@ -110,12 +110,6 @@ def test_a_name_in_the_map_that_no_event_has_is_told(ringwatch: Ringwatch) -> No
     assert "no event tells an account" not in said
 
 
-def test_a_stream_without_accounts_is_told_what_to_map(ringwatch: Ringwatch) -> None:
-    afresh = ("run", "--source", "transactions.jsonl", "--graph", "embedded:temporary", "--map")
-    assert "no event tells an account" in ringwatch(*afresh, "account=none")
-    assert "no event tells an account" not in ringwatch(*afresh, "account=card")
-
-
 def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwatch) -> None:
     ringwatch("rings", "export", "--out", "rings.jsonl")
     shown = {ring["ring_id"]: ring for ring in read_lines(ringwatch.folder / "rings.jsonl")}

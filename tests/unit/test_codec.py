@@ -78,6 +78,18 @@ def test_a_full_event_is_read_and_normalised() -> None:
     assert None not in [getattr(read, name) for name in Transaction.__struct_fields__]
 
 
+def test_what_no_event_tells_is_said_with_what_to_do_about_it() -> None:
+    reader = codec(mapping={"device": "dveice", "account": "customer"})
+    assert reader.advice() == ["no event has what --map names: customer, dveice"]
+    reader.decode(LEAST | {"dveice": "d1"})
+    assert [line.partition(":")[0] for line in reader.advice()] == [
+        "no event has what --map names",
+        "no event tells an account, which most rules need",
+    ]
+    reader.decode(LEAST | {"customer": "a1"})
+    assert reader.advice() == []
+
+
 def test_the_wire_format_and_back_is_the_same_transaction() -> None:
     for fields in (LEAST, FULL, LEAST | {"amount": "0.1", "currency": "JPY"}):
         read = codec().decode(json.dumps(fields).encode())
