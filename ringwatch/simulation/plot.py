@@ -134,8 +134,7 @@ class Plot(Scene):
 
     def phones(self, count: int) -> list[str]:
         """Phone numbers that no honest person has."""
-        reserved = range(values.PHONE_NUMBERS * 3 // 4, values.PHONE_NUMBERS)
-        return [values.phone(self.rng.choice(reserved)) for _ in range(count)]
+        return [values.phone(self.rng.choice(values.PHONES_OF_RINGS)) for _ in range(count)]
 
     def emails(self, count: int) -> list[str]:
         """Mailboxes of the ring's own."""

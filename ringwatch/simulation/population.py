@@ -176,7 +176,7 @@ class Population:
         else:
             created = self.start - int(lognormal(rng, 700, 1.0) * DAY_MS)
         token = rng.getrandbits(63)
-        own_phone = values.phone(slot) if slot < values.PHONE_NUMBERS * 3 // 4 else None
+        own_phone = values.phone(slot) if slot in values.PHONES_OF_PEOPLE else None
         return Person(
             slot=slot,
             token=token,
@@ -217,7 +217,7 @@ class Population:
             ip=values.home_ipv6(key) if rng.random() < 0.3 else values.home_ip(key % 2**23),
             network=values.network(0, rng.randrange(4)),
             device=values.device(rng.getrandbits(64)) if shares and rng.random() < 0.7 else None,
-            phone=values.phone(key) if shares and rng.random() < 0.4 else None,
+            phone=values.phone(key) if shares and key in values.PHONES_OF_PEOPLE and rng.random() < 0.4 else None,
         )
 
     def _carrier_of(self, rng: random.Random, slot: int) -> int:

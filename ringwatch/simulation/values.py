@@ -18,7 +18,8 @@ TEST_BINS = (
 )  # fmt: skip
 
 _PHONE_BLOCKS = ("+3319900", "+3326191", "+3335301", "+3346571", "+3353649", "+3363998")
-PHONE_NUMBERS = len(_PHONE_BLOCKS) * 10_000
+#: Who has which of the numbers that there are, so that nobody has another's by chance.
+PHONES_OF_PEOPLE, PHONES_OF_HALLS, PHONES_OF_RINGS = range(37_500), range(37_500, 45_000), range(45_000, 60_000)
 
 _EMAIL_DOMAINS = ("example.com", "example.org", "example.net")
 _NETWORKS = tuple(f"AS{number}" for number in range(64496, 64512))
@@ -47,8 +48,8 @@ def email(number: int) -> str:
 
 
 def phone(number: int) -> str:
-    """One of ``PHONE_NUMBERS`` numbers that are never assigned."""
-    block, line = divmod(number % PHONE_NUMBERS, 10_000)
+    """One of 60,000 numbers that are never assigned."""
+    block, line = divmod(number, 10_000)
     return f"{_PHONE_BLOCKS[block]}{line:04d}"
 
 

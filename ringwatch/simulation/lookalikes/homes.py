@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from typing import Any
 
 from ringwatch.simulation import values
 from ringwatch.simulation.chance import lognormal
@@ -43,27 +45,36 @@ def student_hall(gathering: Gathering) -> None:
     students = gathering.people(gathering.size(8))
     city = students[0].household.city
     address = values.address(rng.randint(1, 240), rng.getrandbits(31), city.name)
-    lines = [values.phone(rng.randrange(values.PHONE_NUMBERS)) for _ in range(1 + len(students) // 3)]
+    lines = [values.phone(rng.choice(values.PHONES_OF_HALLS)) for _ in range(1 + len(students) // 3)]
     ip, network = values.home_ip(rng.getrandbits(23)), values.network(0, rng.randrange(4))
     term = gathering.duration_ms(10 * DAY_MS, 0.5)
     merchants = gathering.merchants(6)
     for number, (time, person) in enumerate(zip(gathering.times(len(students), term), students, strict=True)):
-        created = time - int(lognormal(rng, 3 * HOUR_MS, 1.5)) if rng.random() < 0.6 else person.created
-        account = values.account(rng.getrandbits(64)) if created != person.created else person.account
+        freshman = _freshman(rng, time) if rng.random() < 0.6 else {}
         for order in range(1 + int(rng.expovariate(0.8))):
             merchant = rng.choice(merchants)
             moment = time + order * lognormal(rng, 2 * DAY_MS, 0.7)
             buyer = dataclasses.replace(
                 gathering.buyer(person, merchant, moment),
-                account=account,
-                created=created,
                 home=address,
                 ship_to=None,
-                phone=lines[number % len(lines)] if rng.random() < 0.4 else person.phone,
+                phone=lines[number % len(lines)] if rng.random() < 0.4 else None if freshman else person.phone,
+                **freshman,
             )
             if rng.random() < 0.5:
                 buyer = dataclasses.replace(buyer, ip=ip, network=network)
             gathering.buy(moment, buyer, merchant)
+
+
+def _freshman(rng: random.Random, time: int) -> dict[str, Any]:
+    """Somebody whom nobody has seen before, with a first account, opened shortly before a time."""
+    return {
+        "card": values.pan(rng.getrandbits(20), rng.getrandbits(40)),
+        "account": values.account(rng.getrandbits(64)),
+        "created": time - int(lognormal(rng, 3 * HOUR_MS, 1.5)),
+        "email": values.email(rng.getrandbits(63)),
+        "device": values.device(rng.getrandbits(64)),
+    }
 
 
 def family_wallet(gathering: Gathering) -> None:

@@ -30,10 +30,9 @@ def flash_sale(gathering: Gathering) -> None:
 def concert(gathering: Gathering) -> None:
     """An evening's visitors: the same bar, the same stall, the same garage, all within hours."""
     rng = gathering.rng
-    visitors = gathering.people(gathering.size(10))
-    country = visitors[0].household.city.country
-    city = visitors[0].household.city
-    places = [gathering.market.counter(rng, country) for _ in range(rng.randint(3, 6))]
+    city = gathering.people(1)[0].household.city
+    visitors = gathering.people(gathering.size(10), lambda person: person.household.city is city)
+    places = [gathering.market.counter(rng, city.country) for _ in range(rng.randint(3, 6))]
     doors = gathering.start + rng.random() * 8 * HOUR_MS
     for person in visitors:
         for number, place in enumerate(places):
