@@ -14,13 +14,14 @@ the account gets several cards that it never had, and many of them are declined 
 is young) billed each to another address. Where no billing address is told, several new cards of a young account at one
 merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
 comes within the hour. A card that was accepted before it was declined has reached its limit, and an
-old account that gets other people's cards on a device long in use is an agent's.
+old account that gets other people's cards on a device long in use (or, where the merchant does not tell the device,
+from an IP of few that is) is an agent's.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed, or come from a device that was seen
-before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
+company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed, or come from a device, or
+for want of it an IP, that was seen before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
 account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
 shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
 there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
@@ -126,9 +127,11 @@ CALL {
   WITH recent, collect(t) AS tries
   UNWIND tries AS t
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-  RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id, card: recent.card, since: recent.since,
-          billing: t.billing_address, merchant: m.id, device: d.id, known: d.first_seen, until: d.hub_since} AS seen
+  RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
+          card: recent.card, since: recent.since, billing: t.billing_address, merchant: m.id, device: d.id,
+          known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
 WITH a, opened, seen ORDER BY seen.time DESC, seen.id
 WITH a, opened, collect(seen) AS window
