@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 3
+version = 4
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -11,8 +11,8 @@ budget_ms = 150
 rationale = """
 Accounts that are long established and have nothing to do with each other, each paying within a day from the same
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
-the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops. Somebody has
-their passwords.
+the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
+several times what they usually do. Somebody has their passwords.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -21,7 +21,8 @@ is found in the first min_known_ms of a stream. A device that the attacker has w
 (min_new_share). Victims that shared an address, e-mail or phone before, or from
 their first transaction here on, count as one household. An address is foreign to an account if it is new to it, not
 where the card is billed, and the account had another one or says where the card is billed; so where most victims buy
-what is not delivered, and most of it is approved, nothing is found unless they have min_shops shops in common. Where no address of any of them is known, all count as
+what is not delivered, and most of it is approved, nothing is found unless they have min_shops shops in common, or
+spend min_times_usual as much as ever, at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count as
 unlike themselves. A takeover that only looks and does not pay. Of one hour only the first max_per_hour transactions at
 the device are read, and of these the first max_per_card of each card.
 """
@@ -34,7 +35,7 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
-strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address or, nothing being delivered, are declined or do the others' round of shops" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address or, nothing being delivered, are declined, do the others' round of shops or spend far more than usual" }
 
 [[false_positives]]
 name = "a shared computer, in a library"
@@ -51,6 +52,10 @@ fixture = "colliding_fingerprint"
 [[false_positives]]
 name = "a call centre with new machines, or a mail-order shop, that keys in its customers' orders"
 fixture = "call_centre"
+
+[[false_positives]]
+name = "a travel agency's new machine, on which old customers book what costs far more than they usually spend"
+fixture = "travel_agency"
 
 [[false_positives]]
 name = "customers who pick up their parcels at one shop, where a clerk keys in their orders"
@@ -92,7 +97,25 @@ meaning = "how long before the touch its first transaction must have been, where
 default = 2
 min = 2
 max = 20
-meaning = "shops of an account on the device at which others of these accounts paid there, too, that make a round of shops"
+meaning = "shops of an account on the device at which others of these accounts paid there, too, that make a round of shops; and shops at which accounts must spend more than usual"
+
+[params.min_times_usual]
+default = 3.0
+min = 1.5
+max = 100.0
+meaning = "how many times an account's average payment of the weeks before is far more than usual, where nothing is delivered"
+
+[params.usual_weeks]
+default = 8
+min = 1
+max = 26
+meaning = "calendar weeks before the window whose approved payments say what is usual"
+
+[params.min_usual]
+default = 3
+min = 1
+max = 100
+meaning = "payments in these weeks without which nobody knows what is usual"
 
 [params.min_new_share]
 default = 0.5
@@ -104,7 +127,7 @@ meaning = "share of these accounts among them and the cards that the device knew
 default = 0.5
 min = 0.0
 max = 1.0
-meaning = "share of the accounts that order to a foreign address or, nothing being delivered, are declined or do the others' round of shops"
+meaning = "share of the accounts that order to a foreign address or, nothing being delivered, are declined, do the others' round of shops or spend far more than usual"
 
 [params.max_per_hour]
 default = 2000
@@ -155,6 +178,7 @@ CALL {
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id,
+                                amount: t.amount, currency: t.currency,
                                 address: x.id, until: x.hub_since, billing: t.billing_address} AS seen
 }
 WITH a, d, account, seen ORDER BY seen.time DESC, seen.id
@@ -185,11 +209,20 @@ CALL {
   WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
   RETURN collect({id: x.id, since: h.first_seen}) AS homes
 }
-WITH a, d, p, joined, relatives, homes, made ORDER BY p.id
+CALL {
+  WITH a, p, made
+  UNWIND made AS seen
+  WITH DISTINCT a, p, seen.currency AS currency
+  UNWIND range((a.first - $window_ms) / 604800000 - $usual_weeks, (a.last - $window_ms) / 604800000) AS week
+  MATCH (n:Tally {id: p.id + '|' + toString(week) + '|' + currency})
+  RETURN collect({week: week, currency: currency, payments: n.transactions, spent: n.amount}) AS weeks
+}
+WITH a, d, p, joined, relatives, homes, weeks, made ORDER BY p.id
 WITH a, d, collect({id: p.id, established: coalesce(p.created + $min_age_ms, p.first_seen + $min_known_ms),
                     joined: joined, relatives: relatives,
-                    settled: coalesce(homes[0].since, a.last + 1),
+                    settled: coalesce(homes[0].since, a.last + 1), weeks: weeks,
                     visits: [seen IN made | {time: seen.time, shop: seen.shop, declined: seen.status = 'declined',
+                             amount: seen.amount, currency: seen.currency,
                              delivered: seen.address IS NOT NULL,
                              foreign: coalesce(seen.address <> seen.billing, seen.address IS NOT NULL),
                              billed: seen.billing IS NOT NULL, until: seen.until,
@@ -210,7 +243,7 @@ WITH device, time, window, known, account_ids, present,
                                    AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
 WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
 WITH device, time, window, known, account_ids, accounts,
-     [p IN present | {id: p.id, settled: p.settled, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
+     [p IN present | {id: p.id, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
                                                              AND visit.time <= time]}] AS present
 CALL {
   WITH present
@@ -223,12 +256,24 @@ CALL {
   WHERE shops >= $min_shops
   RETURN collect(customer) AS rounds
 }
+CALL {
+  WITH time, present
+  UNWIND present AS p
+  UNWIND p.visits AS visit
+  WITH p, visit, [n IN p.weeks WHERE n.currency = visit.currency AND n.week < (time - $window_ms) / 604800000
+                  AND n.week >= (time - $window_ms) / 604800000 - $usual_weeks] AS weeks
+  WITH p, visit, reduce(total = 0, n IN weeks | total + n.payments) AS payments,
+       reduce(total = 0, n IN weeks | total + n.spent) AS spent
+  WHERE payments >= $min_usual AND visit.amount * payments >= $min_times_usual * spent
+  WITH collect(DISTINCT p.id) AS spenders, count(DISTINCT visit.shop) AS shops
+  RETURN CASE WHEN shops >= $min_shops THEN spenders ELSE [] END AS spenders
+}
 WITH device, time, window, known, account_ids, accounts,
      size([p IN present WHERE all(q IN present WHERE q.settled > time)
            OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time
                   AND visit.since > time - $window_ms - 60000 AND (visit.billed OR p.settled <= time - $window_ms))
            OR (none(visit IN p.visits WHERE visit.delivered)
-               AND (p.id IN rounds OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
+               AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
 WHERE strange >= $min_strange_share * size(account_ids)
 UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
         AND seen.account IN account_ids] AS seen

@@ -1,7 +1,7 @@
 /*
 id = "bin_attack"
 title = "BIN attack"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Merchant"]
@@ -9,18 +9,20 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "bin"]
 budget_ms = 150
 rationale = """
-Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it declines many
-cards of that BIN that nobody had seen before, more than it usually sees of it at all. Cards that were used before are
-customers', whose bank may be down.
+Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it sees many cards
+of that BIN that nobody had seen before, more than it usually sees of it at all, and declines a good part of them. The
+others are what the attacker was looking for. Declined cards that were used before are customers', whose bank may be
+down; new cards that are nearly all accepted are new customers'.
 """
-source = "Visa's acquirer monitoring programme (enumeration); typology 2 of the catalogue"
+source = "Visa's acquirer monitoring programme (20 % enumerated); typology 2 of the catalogue"
 blind_spots = """
 Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
-min_cards in the window. Stolen cards of one bank, which were used before. In the first day of a stream every card is
+min_cards in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of one bank, which were used before. In the first day of a stream every card is
 new, a customer's too. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
 for hours, or comes back a week later at the same hour, expects itself. The expected number comes from the merchant's
 own preceding hours and, once it has been seen for a week, from the same hour of earlier weeks: a new merchant expects
-none. Of one hour only the first max_per_hour declined transactions of the BIN are read.
+none. Of one hour only the first max_per_hour transactions of the BIN that are declined, or made with new
+cards, are read.
 """
 triage = "Do the numbers, amounts or expiry dates run in a sequence? Which devices and IPs: block those, not the BIN."
 
@@ -31,8 +33,9 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 ip_ids = { role = "member", label = "IP" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "declined cards of the BIN at the merchant in the window that are new" }
-new_share = { role = "measure", threshold = "min_new_share", means = "their share among all declined cards of the BIN there" }
+cards = { role = "measure", threshold = "min_cards", means = "cards of the BIN at the merchant in the window that are new" }
+declined_share = { role = "measure", threshold = "min_declined_share", means = "share of these cards that were declined" }
+new_share = { role = "measure", threshold = "min_new_share", means = "share of new cards among all declined cards of the BIN there" }
 lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average window before it, or at the same hour of earlier weeks (one at least)" }
 
 [[false_positives]]
@@ -61,19 +64,31 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 10
 min = 2
 max = 1000
-meaning = "distinct declined cards of one BIN at the merchant in the window that are new"
+meaning = "distinct cards of one BIN at the merchant in the window that are new"
+
+[params.min_declined]
+default = 5
+min = 1
+max = 1000
+meaning = "how many of them must have been declined: fewer are chance, whatever their share"
+
+[params.min_declined_share]
+default = 0.2
+min = 0.0
+max = 1.0
+meaning = "share of them that must have been declined"
 
 [params.max_age_ms]
 default = 86400000
 min = 0
 max = 2592000000
-meaning = "how long after it was first seen, at whatever merchant, a card is new, in milliseconds"
+meaning = "how long after it was first seen, at whatever merchant, a card that is tried is new, in milliseconds"
 
 [params.min_new_share]
 default = 0.5
 min = 0.0
 max = 1.0
-meaning = "share of the new cards among all declined cards of the BIN at the merchant in the window"
+meaning = "share of new cards among all declined cards of the BIN at the merchant in the window"
 
 [params.min_lift]
 default = 3.0
@@ -97,7 +112,7 @@ meaning = "earlier weeks whose same hour of the week is averaged over; the large
 default = 300
 min = 100
 max = 10000
-meaning = "declined transactions of the BIN in one hour that are read, the first of the hour"
+meaning = "transactions of the BIN in one hour, declined or with new cards, that are read, the first of the hour"
 
 [params.max_expected]
 default = 5000
@@ -114,35 +129,56 @@ meaning = "transaction ids that a finding carries, the newest"
 UNWIND $anchors AS a
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (n:Tally {id: a.id + '|' + toString(hour)})
-WITH a, sum(n.declined) AS most
-WHERE most >= $min_cards
-UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
-MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
-USING INDEX SEEK t:Transaction(merchant_hour)
-WHERE t.status = 'declined' AND t.time > a.first - $window_ms AND t.time <= a.last
-WITH a, collect(t) AS declined
-WHERE size(declined) >= $min_cards
-UNWIND declined AS t
-MATCH (t)<-[:MADE]-(c:Card)
-WHERE c.bin IS NOT NULL
-WITH a, c, t ORDER BY t.time, t.id
-WITH a, c.bin AS bin, t.time / 3600000 AS hour, collect({id: t.id, time: t.time, card: c.id, since: c.first_seen}) AS made
-UNWIND made[0..$max_per_hour] AS seen
-WITH a, bin, seen ORDER BY seen.time DESC, seen.id
-WITH a, bin, count(DISTINCT seen.card) AS cards, collect(seen) AS window
-WHERE cards >= $min_cards
-WITH a, bin, window, [seen IN window | seen.time] AS moments
+WITH a, sum(n.declined) AS refused, sum(n.transactions) AS made
+WHERE refused >= $min_declined AND made >= $min_cards
+CALL {
+  WITH a
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
+  WHERE t.status = 'declined' AND t.time > a.first - $window_ms AND t.time <= a.last
+  MATCH (t)<-[:MADE]-(c:Card)
+  WHERE c.bin IS NOT NULL AND c.first_seen > t.time - $max_age_ms
+  WITH c.bin AS bin, count(DISTINCT c.id) AS refused
+  WHERE refused >= $min_declined
+  RETURN bin
+}
+CALL {
+  WITH a, bin
+  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  CALL {
+    WITH a, bin, hour
+    MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.status IN ['approved', 'declined']
+    MATCH (t)<-[:MADE]-(c:Card)
+    WHERE c.bin = bin AND (t.status = 'declined' OR c.first_seen > t.time - $max_age_ms)
+    RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  WITH a, t, c
+  WHERE t.time > a.first - $window_ms AND t.time <= a.last
+  WITH t, c ORDER BY t.time DESC, t.id
+  RETURN collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms,
+                  declined: t.status = 'declined'}) AS window
+}
+WITH a, bin, window, [seen IN window WHERE seen.new | seen.time] AS moments
+WHERE size(moments) >= $min_cards
 UNWIND [time IN a.times WHERE time IN moments] AS time
 WITH a.id AS anchor, bin, time,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_cards
 UNWIND window AS seen
-WITH anchor, bin, time, seen, CASE WHEN seen.since > time - $max_age_ms THEN seen END AS tried
+WITH anchor, bin, time, seen, CASE WHEN seen.new THEN seen END AS tried
 WITH anchor, bin, time, count(DISTINCT tried.card) AS cards, collect(DISTINCT tried.card) AS card_ids,
-     collect(tried.id) AS transactions, count(DISTINCT seen.card) AS all_cards
-WHERE cards >= $min_cards AND cards >= $min_new_share * all_cards
+     collect(tried.id) AS transactions,
+     count(DISTINCT CASE WHEN tried.declined THEN tried.card END) AS declined,
+     count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS all_declined
+WHERE cards >= $min_cards AND declined >= $min_declined AND declined >= $min_declined_share * cards
+  AND declined >= $min_new_share * all_declined
 WITH anchor, bin, (time - $window_ms) / 3600000 AS start,
-     collect({time: time, cards: cards, new_share: 1.0 * cards / all_cards, card_ids: card_ids, transactions: transactions[0..$max_evidence]}) AS hits
+     collect({time: time, cards: cards, declined_share: 1.0 * declined / cards,
+              new_share: 1.0 * declined / all_declined, card_ids: card_ids,
+              transactions: transactions[0..$max_evidence]}) AS hits
 MATCH (m:Merchant {id: anchor})
 UNWIND [week IN range(0, $baseline_weeks) WHERE week = 0 OR m.first_seen / 3600000 < start - 168 * week] AS week
 UNWIND CASE week WHEN 0 THEN range(start - $baseline_hours, start - 1)
@@ -173,4 +209,5 @@ CALL {
 }
 RETURN 'Merchant' AS anchor_label, anchor, hit.time AS time, anchor AS merchant, bin,
        hit.card_ids AS card_ids, device_ids, ip_ids,
-       hit.transactions AS transactions, hit.cards AS cards, hit.new_share AS new_share, lift
+       hit.transactions AS transactions, hit.cards AS cards, hit.declined_share AS declined_share,
+       hit.new_share AS new_share, lift

@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 3
+version = 4
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -12,14 +12,16 @@ rationale = """
 Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
 the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
 is young) billed each to another address. Where no billing address is told, several new cards of a young account at one
-merchant within the hour are doubt enough. A card that was accepted before it was declined has reached its limit, and an
-old account that gets other people's cards on a device long in use is an agent's.
+merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
+comes within the hour. A card that was accepted before it was declined has reached its limit, and an
+old account that gets other people's cards on a device long in use (or, where the merchant does not tell the device,
+from an IP of few that is) is an agent's.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed, or come from a device that was seen
-before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
+company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed, or come from a device, or
+for want of it an IP, that was seen before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
 account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
 shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
 there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
@@ -32,7 +34,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try, or on a young account billed to an address that no other had, or tried in a rush at one merchant" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try, or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -74,13 +76,13 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try, or on a young account billed to an address that none of the others had"
+meaning = "share of these cards that were declined at the first try, or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
 
 [params.rush_ms]
 default = 3600000
 min = 60000
 max = 86400000
-meaning = "within which min_cards cards at one merchant, without billing addresses, are doubtful on a young account, in milliseconds"
+meaning = "within which min_cards cards at one merchant, without billing addresses, are doubtful on a young account; where it gets them there in longer, within which a card after a refused one is, in milliseconds"
 
 [params.max_age_ms]
 default = 2592000000
@@ -125,9 +127,11 @@ CALL {
   WITH recent, collect(t) AS tries
   UNWIND tries AS t
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-  RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', card: recent.card, since: recent.since,
-          billing: t.billing_address, merchant: m.id, device: d.id, known: d.first_seen, until: d.hub_since} AS seen
+  RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
+          card: recent.card, since: recent.since, billing: t.billing_address, merchant: m.id, device: d.id,
+          known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
 WITH a, opened, seen ORDER BY seen.time DESC, seen.id
 WITH a, opened, collect(seen) AS window
@@ -151,9 +155,19 @@ CALL {
   WITH collect(DISTINCT seen.card) AS cards
   RETURN CASE WHEN size(cards) >= $min_cards THEN cards ELSE [] END AS rushed
 }
+CALL {
+  WITH young, window
+  UNWIND [seen IN window WHERE young AND seen.first AND seen.billing IS NULL AND seen.merchant IS NOT NULL] AS seen
+  WITH seen.merchant AS merchant, collect(seen) AS tries
+  WHERE size(tries) >= $min_cards
+  UNWIND [seen IN tries WHERE seen.refused] AS refused
+  UNWIND [seen IN tries WHERE seen.time > refused.time AND seen.time <= refused.time + $rush_ms | seen.card] AS card
+  RETURN collect(DISTINCT card) AS retried
+}
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN seen.refused OR seen.billing IN lonely OR seen.card IN rushed THEN seen.card END) AS doubtful,
+     count(DISTINCT CASE WHEN seen.refused OR seen.billing IN lonely OR seen.card IN rushed
+                             OR seen.card IN retried THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions

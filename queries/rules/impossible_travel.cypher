@@ -1,7 +1,7 @@
 /*
 id = "impossible_travel"
 title = "Impossible travel"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -11,15 +11,16 @@ budget_ms = 250
 rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
 one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
-more than once while it works. What its owner pays meanwhile is no part of the fraud.
+more than once while it works, or once for several times what its owner usually pays. What the owner pays meanwhile is
+no part of the fraud.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
-used near its original, long after it, or only once: a single payment far away is more often a till that is located
-wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
-merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once
-and were elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
+used near its original, long after it, or only once for an amount that its owner might have paid, or in another currency
+than the owner's: such a payment is more often a till that is located wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
+merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once,
+no more than they paid elsewhere, and were elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
 max_per_hour.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"
@@ -28,7 +29,7 @@ triage = "Which of the two places is the cardholder's? Which other cards paid at
 card = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
-payments = { role = "measure", threshold = "min_payments", means = "payments with the card present at the place that it came to later" }
+payments = { role = "measure", means = "payments with the card present at the place that it came to later (few only if one of them is far more than usual)" }
 km = { role = "measure", threshold = "min_km", means = "kilometres between two consecutive payments with the card present" }
 kmh = { role = "measure", threshold = "min_kmh", means = "kilometres per hour that the card would have travelled" }
 left = { role = "fact" }
@@ -72,7 +73,19 @@ meaning = "kilometres per hour that lie between them (two payments at the same m
 default = 2
 min = 1
 max = 20
-meaning = "payments at the place that the card came to later, at most burst_ms from the impossible journey"
+meaning = "payments at the place that the card came to later, at most burst_ms from the impossible journey, unless one of them is far more than usual"
+
+[params.min_times_usual]
+default = 4.0
+min = 1.5
+max = 100.0
+meaning = "how many times the average of a card's other payments is far more than usual"
+
+[params.min_usual]
+default = 3
+min = 1
+max = 100
+meaning = "approved payments of the card in history_ms without which nobody knows what is usual"
 
 [params.max_journey_ms]
 default = 72100000
@@ -96,7 +109,7 @@ meaning = "how far back is asked at which of the two places the card was seen fi
 default = 0.5
 min = 0.1
 max = 1.0
-meaning = "the share of a merchant's other customers who paid there once and were seen min_km away from it in the window, from which on it is not believed"
+meaning = "the share of a merchant's other customers who paid there once, no more than they usually do, and were seen min_km away from it in the window, from which on it is not believed"
 
 [params.min_customers]
 default = 2
@@ -137,7 +150,8 @@ CALL {
     AND (t.latitude <> 0 OR t.longitude <> 0)
   RETURN t ORDER BY t.time, t.id LIMIT $max_transactions
 }
-WITH a, collect({id: t.id, time: t.time, account: t.account, latitude: t.latitude, longitude: t.longitude}) AS made
+WITH a, collect({id: t.id, time: t.time, account: t.account, latitude: t.latitude, longitude: t.longitude,
+                   amount: t.amount, currency: t.currency}) AS made
 WHERE size(made) > 1
 WITH a, made, [n IN range(1, size(made) - 1) WHERE made[n].time > a.first - $burst_ms
                AND made[n - 1].time >= made[n].time - $max_journey_ms | {before: made[n - 1], after: made[n]}] AS moves
@@ -179,7 +193,20 @@ WITH card, time, jump, before, after, CASE WHEN came THEN
        [seen IN made WHERE seen.to_after < seen.to_before AND abs(seen.at.time - after.time) <= $burst_ms | seen.at] ELSE
        [seen IN made WHERE seen.to_before < seen.to_after AND abs(seen.at.time - before.time) <= $burst_ms | seen.at]
      END AS strange
-WHERE size(strange) >= $min_payments
+WHERE size(strange) > 0
+CALL {
+  WITH card, time, strange
+  WITH card, time, strange, [seen IN strange | seen.id] AS ids
+  UNWIND CASE WHEN size(strange) < $min_payments THEN strange ELSE [] END AS seen
+  MATCH (c:Card {id: card})-[:MADE]->(t:Transaction)
+  WHERE t.time > time - $history_ms AND t.time <= time AND t.status = 'approved' AND t.currency = seen.currency
+    AND NOT t.id IN ids
+  WITH seen, count(t) AS payments, sum(t.amount) AS spent
+  WHERE payments >= $min_usual AND seen.amount * payments >= $min_times_usual * spent
+  RETURN count(seen) AS lavish
+}
+WITH card, time, jump, before, after, strange, lavish
+WHERE lavish > 0 OR size(strange) >= $min_payments
 OPTIONAL MATCH (:Transaction {id: before.id})-[:AT]->(m:Merchant)
 OPTIONAL MATCH (:Transaction {id: after.id})-[:AT]->(o:Merchant)
 WITH card, before, after, time, jump, strange, m, o
@@ -200,18 +227,20 @@ CALL {
       RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
     }
     MATCH (t)<-[:MADE]-(c:Card)
-    WITH card, time, at, x, c, max(t.time) AS latest, count(t) AS visits
+    WITH card, time, at, x, c, max(t.time) AS latest, count(t) AS visits, max(t.amount) AS most, min(t.currency) AS currency
     WHERE c.id <> card
-    WITH time, at, x, c, visits ORDER BY latest DESC, c.id LIMIT $max_customers
+    WITH time, at, x, c, visits, most, currency ORDER BY latest DESC, c.id LIMIT $max_customers
     MATCH (c)-[:MADE]->(t:Transaction)
     WHERE t.time > time - $window_ms AND t.time <= time AND t.channel IN ['pos', 'atm']
       AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL AND (t.latitude <> 0 OR t.longitude <> 0)
       AND NOT coalesce(t.merchant_hour, '') STARTS WITH x.id + '|'
-    WITH c, visits, at.latitude AS latitude, t.latitude AS other, sin(radians(t.latitude - at.latitude) / 2) AS north,
+    WITH c, visits, most, CASE WHEN t.currency = currency THEN t.amount END AS amount,
+         at.latitude AS latitude, t.latitude AS other, sin(radians(t.latitude - at.latitude) / 2) AS north,
          sin(radians(t.longitude - at.longitude) / 2) AS east
-    WITH c, visits, north * north + cos(radians(latitude)) * cos(radians(other)) * east * east AS h
-    WITH c, visits, max(12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END))) AS km
-    RETURN count(c) AS customers, sum(CASE WHEN km >= $min_km AND visits = 1 THEN 1 ELSE 0 END) AS elsewhere
+    WITH c, visits, most, amount, north * north + cos(radians(latitude)) * cos(radians(other)) * east * east AS h
+    WITH c, visits, most, avg(amount) AS usual, max(12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END))) AS km
+    WITH c, visits, km, coalesce(most >= $min_times_usual * usual, false) AS lavish
+    RETURN count(c) AS customers, sum(CASE WHEN km >= $min_km AND visits = 1 AND NOT lavish THEN 1 ELSE 0 END) AS elsewhere
   }
   WITH customers, elsewhere
   WHERE elsewhere >= $min_customers AND elsewhere >= $max_elsewhere * customers
