@@ -1,7 +1,7 @@
 /*
 id = "common_point_of_purchase"
 title = "Common point of purchase"
-version = 3
+version = 4
 status = "stable"
 severity = "critical"
 anchor = ["Card"]
@@ -92,7 +92,7 @@ max = 10
 meaning = "labels that called the card fraud"
 
 [params.min_cards]
-default = 5
+default = 3
 min = 2
 max = 100
 meaning = "cards called fraud that paid at the merchant in that time, before they were abused"
