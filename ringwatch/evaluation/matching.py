@@ -71,7 +71,10 @@ def within_budget(reported: Sequence[Reported], rings_per_day: int) -> list[Repo
 
 
 def member_f1(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> float:
-    """F1 of the cards of the best single reported ring against those that took part in the fraud."""
+    """F1 of the cards of the best single reported ring against those that took part in the fraud.
+
+    Where a reported ring is about several true ones, the others' cards count as wrong to each of them.
+    """
     theirs = truth.cards(ring.transaction_ids)
     best = 0.0
     for one in reported:
