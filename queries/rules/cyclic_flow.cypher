@@ -1,7 +1,7 @@
 /*
 id = "cyclic_flow"
 title = "Cyclic flow"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -16,8 +16,9 @@ source = "typology 10 of the catalogue; cycles as in AMLSim"
 blind_spots = """
 Cycles of more than six accounts, or that take longer than the window. Money that is split, gathered, exchanged or
 withdrawn on the way, or to which other money is added, and small amounts. Cycles of accounts that are all known to be
-older than min_established_ms, unless two of them share a device: so do firms' sweeps look. Accounts past the hub cap are not passed through. Cycles within one hand:
-where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
+older than min_established_ms, since firms' sweeps look so, unless two of them share a device, or each sent money on
+more than once and no two of its transfers fell at the same time of day: a sweep is a standing order. Accounts past the
+hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
 followed, and of an anchor max_paths paths; of one hour the first max_per_hour transfers between two accounts count.
 """
 triage = "What do the accounts have in common? Who opened them, and when? Does the money go round again?"
@@ -42,6 +43,14 @@ fixture = "treasury"
 [[false_positives]]
 name = "a group of companies, each with its own details: old accounts, whose balances are swept round every night"
 fixture = "sweep"
+
+[[false_positives]]
+name = "such a group, which has founded a company this year"
+fixture = "subsidiary"
+
+[[false_positives]]
+name = "such a group, that has sent money in turn only once, at no fixed hour"
+fixture = "once_round"
 
 [[false_positives]]
 name = "a sum to which every account adds its own: takings that are gathered"
@@ -82,10 +91,22 @@ max = 10.0
 meaning = "share of an amount that is sent on at most: with more, it is other money as well"
 
 [params.min_established_ms]
-default = 15552000000
+default = 7776000000
 min = 0
 max = 315360000000
-meaning = "how long before it an account was opened that is established; one of the cycle has to be younger, or its age unknown"
+meaning = "how long before it an account was opened, or seen first, that is established; one of the cycle has to be younger"
+
+[params.min_rounds]
+default = 2
+min = 2
+max = 20
+meaning = "transfers in the window from each account of the cycle to the next, where all are established"
+
+[params.max_punctuality_ms]
+default = 1800000
+min = 0
+max = 43200000
+meaning = "how far apart in the time of day two transfers on different days are that keep to one hour, in milliseconds"
 
 [params.min_amount]
 default = 10000
@@ -115,7 +136,7 @@ meaning = "identifiers and cards of an account that are compared with the others
 default = 20
 min = 5
 max = 500
-meaning = "transfers of one hour between two accounts that are read, the first of the hour"
+meaning = "transfers of one hour between two accounts that are read, the first of the hour, and of the window that are compared by time of day"
 
 [params.max_evidence]
 default = 500
@@ -256,6 +277,15 @@ CALL {
   RETURN time, since, path
 }
 CALL {
+  WITH legs, time
+  UNWIND legs AS leg
+  WITH [t IN leg WHERE t.time > time - $window_ms AND t.time <= time | t.time][0..$max_per_hour] AS moments
+  WITH size(moments) AS sent, size([m IN moments WHERE any(o IN moments WHERE o - m > 43200000
+         AND (o - m + $max_punctuality_ms) % 86400000 <= 2 * $max_punctuality_ms)]) AS punctual
+  RETURN min(sent) AS rounds, sum(punctual) AS punctual
+}
+WITH passed, time, since, path, rounds >= $min_rounds AND punctual = 0 AS restless
+CALL {
   WITH passed, time
   MATCH (y:Account {id: passed[0]})-[r:HAS|OWNS]->(x)
   WHERE r.first_seen <= time
@@ -267,22 +297,22 @@ CALL {
   WHERE holders = accounts
   RETURN count(x) AS common
 }
-WITH passed, time, since, path, common
+WITH passed, time, since, path, restless, common
 WHERE common = 0
 CALL {
   WITH passed, time
   UNWIND passed AS id
   MATCH (z:Account {id: id})
-  WHERE z.created <= time - $min_established_ms
+  WHERE coalesce(z.created, z.first_seen) <= time - $min_established_ms
   RETURN count(z) AS established
 }
 UNWIND path AS t
 MATCH (m:Transaction {id: t.id})<-[:MADE]-(c:Card)
 OPTIONAL MATCH (m)-[:ON]->(d:Device)
 WHERE d.hub_since > time
-WITH passed, time, since, path, established, collect(DISTINCT c.id) AS card_ids, count(d) AS told,
+WITH passed, time, since, path, restless, established, collect(DISTINCT c.id) AS card_ids, count(d) AS told,
      count(DISTINCT d) AS devices
-WHERE established < size(passed) OR devices < told
+WHERE established < size(passed) OR devices < told OR restless
 WITH passed AS account_ids, time, card_ids, [t IN path | t.id] AS transactions, size(passed) AS hops,
      1.0 * path[size(path) - 1].amount / path[0].amount AS returned, (time - since) / 3600000.0 AS hours,
      path[0].currency AS currency
