@@ -17,8 +17,8 @@ blind_spots = """
 Cycles of more than six accounts, or that take longer than the window. Money that is split, gathered, exchanged or
 withdrawn on the way, or to which other money is added, and small amounts. Cycles of accounts that are all known to be
 older than min_established_ms, since firms' sweeps look so, unless two of them share a device, or each sent money on
-more than once and no two of its transfers fell at the same time of day: a sweep is a standing order. Accounts past the
-hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
+within max_hold_ms, more than once, and never at the same time of day: a sweep is a standing order, and friends take
+days. Accounts past the hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
 followed, and of an anchor max_paths paths; of one hour the first max_per_hour transfers between two accounts count.
 """
 triage = "What do the accounts have in common? Who opened them, and when? Does the money go round again?"
@@ -51,6 +51,10 @@ fixture = "subsidiary"
 [[false_positives]]
 name = "such a group, that has sent money in turn only once, at no fixed hour"
 fixture = "once_round"
+
+[[false_positives]]
+name = "three friends, customers for years, who lend each other much the same sum in turn"
+fixture = "lenders"
 
 [[false_positives]]
 name = "a sum to which every account adds its own: takings that are gathered"
@@ -101,6 +105,12 @@ default = 2
 min = 2
 max = 20
 meaning = "transfers in the window from each account of the cycle to the next, where all are established"
+
+[params.max_hold_ms]
+default = 86400000
+min = 60000
+max = 604800000
+meaning = "how long each of them kept the money at most, where all are established, in milliseconds"
 
 [params.max_punctuality_ms]
 default = 1800000
@@ -284,7 +294,8 @@ CALL {
          AND (o - m + $max_punctuality_ms) % 86400000 <= 2 * $max_punctuality_ms)]) AS punctual
   RETURN min(sent) AS rounds, sum(punctual) AS punctual
 }
-WITH passed, time, since, path, rounds >= $min_rounds AND punctual = 0 AS restless
+WITH passed, time, since, path, rounds >= $min_rounds AND punctual = 0
+       AND all(n IN range(1, size(path) - 1) WHERE path[n].time - path[n - 1].time <= $max_hold_ms) AS restless
 CALL {
   WITH passed, time
   MATCH (y:Account {id: passed[0]})-[r:HAS|OWNS]->(x)

@@ -1,7 +1,7 @@
 /*
 id = "triangulation"
 title = "Triangulation"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -18,7 +18,9 @@ blind_spots = """
 Card and address belong together where the card is billed to that address, or where an account older than max_age_ms
 has both: an old account's orders are its own business (account_takeover_fan_in looks after those that were taken
 over). So where guests order and nobody tells their billing addresses, the first customers of a kiosk or a call centre
-on a new device look alike until it passes the hub cap.
+on a new device look alike until it passes the hub cap. The mailboxes to which orders are confirmed tie one device of a
+scheme to the next, but only those of accounts no older than max_age_ms (an older one's is a victim's) are told: the
+graph keeps no guest's.
 Orders that go through a warehouse or that name no address. Of one hour only the first max_per_hour transactions at
 the device are read, and of these the first max_per_pair of each card and address.
 """
@@ -29,11 +31,11 @@ device = { role = "core", label = "Device" }
 card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 address_ids = { role = "member", label = "Address" }
+email_ids = { role = "member", label = "Email" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards new to the device that paid for deliveries to addresses not known to belong to them" }
 addresses = { role = "measure", threshold = "min_addresses", means = "such addresses" }
 one_to_one = { role = "measure", threshold = "min_one_to_one", means = "cards or addresses, whichever are fewer, by pairs of both, over all deliveries ordered on the device" }
-
 strange_share = { role = "measure", threshold = "min_strange_share", means = "share of these pairs in which card and address are not known to belong together" }
 
 [[false_positives]]
@@ -112,7 +114,7 @@ meaning = "of those, how many count for one card and address, the first of the h
 default = 20
 min = 3
 max = 200
-meaning = "accounts with both card and address that are read, the first that had them"
+meaning = "accounts with both card and address that are read, and e-mails of an account, the first that had them"
 
 [params.max_evidence]
 default = 500
@@ -175,6 +177,19 @@ WITH device, time, pairs, one_to_one, max(seen.time) AS newest,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
 WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * pairs
-RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids, address_ids,
+CALL {
+  WITH time, account_ids
+  UNWIND account_ids AS account
+  MATCH (p:Account {id: account})
+  WHERE coalesce(p.created, p.first_seen) > time - $max_age_ms
+  CALL {
+    WITH time, p
+    MATCH (p)-[h:HAS]->(x:Email)
+    WHERE h.first_seen <= time AND x.hub_since > time
+    RETURN x.id AS email, h.first_seen AS since ORDER BY since, email LIMIT $max_owners
+  }
+  RETURN collect(DISTINCT email) AS email_ids
+}
+RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids, address_ids, email_ids,
        transactions[0..$max_evidence] AS transactions, cards, addresses, one_to_one,
        1.0 * strange / pairs AS strange_share
