@@ -20,12 +20,11 @@ source = "typology 8 of the catalogue; bad cards over all cards, and never their
 blind_spots = """
 It sees what labels say, weeks after the fact, and only as far back as transactions are kept. A merchant past the hub
 cap is not judged: among so many customers a compromise shows only against that merchant's own expected fraud. Cards
-that were abused at a merchant itself, and never paid there before, do not count towards it. What matters is the first
-abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing. A skimmer that copies a
-few of very many cards, or for much longer than exposure_ms, is one among the merchant's customers; so is one that
-copies a handful where many cards are bad anyway. Where more than half of the cards were first abused at one and the
-same merchant, that is what they have in common, and any shop next door would look like the leak. Of merchants at which
-nobody else pays nothing is known that could be compared.
+that were abused at a merchant itself, and never paid there before, do not count towards it. What matters is the
+first abuse that is known of a card: purchases after it, or less than min_gap_ms before, say nothing. A skimmer that
+copies a few of very many cards, or for much longer than exposure_ms, is one among the merchant's customers; so is one
+that copies a handful where many cards are bad anyway. Of merchants at which nobody else pays nothing is known that
+could be compared.
 """
 triage = "Since when, and through which terminal or page, did these cards pay there? Which other cards did?"
 
@@ -49,10 +48,6 @@ fixture = "months"
 [[false_positives]]
 name = "a shop at which stolen cards are spent: the fraud took place there"
 fixture = "spent_there"
-
-[[false_positives]]
-name = "a shop next door to the one at which most of the cards were abused"
-fixture = "next_door"
 
 [[false_positives]]
 name = "a chargeback that turned out to be honest"
@@ -238,18 +233,6 @@ CALL {
 }
 WITH anchor, time, merchant, elsewhere, cards, seen, share, surprise
 WHERE share >= $min_share AND share >= $min_lift * elsewhere AND surprise >= $min_surprise
-CALL {
-  WITH seen
-  UNWIND seen AS v
-  UNWIND v.frauds AS id
-  MATCH (f:Transaction {id: id})-[:AT]->(x:Merchant)
-  WITH v.card AS card, f.time AS at, x.id AS place ORDER BY at, place
-  WITH card, collect(place)[0] AS place
-  WITH place, count(card) AS abused
-  RETURN coalesce(max(abused), 0) AS most_at_one
-}
-WITH anchor, time, merchant, elsewhere, cards, seen, share, surprise, most_at_one
-WHERE 2 * most_at_one <= cards
 CALL {
   WITH seen
   UNWIND seen AS v
