@@ -18,7 +18,7 @@ source = "Visa's acquirer monitoring programme (20 % enumerated); typology 2 of 
 blind_spots = """
 Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
 min_cards in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of one bank, which were used before. In the first day of a stream every card is
-new, a customer's too. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
+new, a customer's too. A merchant that in the same hours declines as many new cards of other BINs. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
 for hours, or comes back a week later at the same hour, expects itself. The expected number comes from the merchant's
 own preceding hours and, once it has been seen for a week, from the same hour of earlier weeks: a new merchant expects
 none. Of one hour only the first max_per_hour transactions of the BIN that are declined, or made with new
@@ -36,6 +36,7 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards of the BIN at the merchant in the window that are new" }
 declined_share = { role = "measure", threshold = "min_declined_share", means = "share of these cards that were declined" }
 new_share = { role = "measure", threshold = "min_new_share", means = "share of new cards among all declined cards of the BIN there" }
+bin_share = { role = "measure", threshold = "min_bin_share", means = "share of the BIN among all new cards that were declined there" }
 lift = { role = "measure", threshold = "min_lift", means = "times the cards of the BIN, declined or not, in an average window before it, or at the same hour of earlier weeks (one at least)" }
 
 [[false_positives]]
@@ -49,6 +50,10 @@ fixture = "outage"
 [[false_positives]]
 name = "a sale brings many times the usual customers"
 fixture = "sale"
+
+[[false_positives]]
+name = "a busy morning on the first days of a stream: new customers of every bank, many of whom are declined"
+fixture = "busy_morning"
 
 [[false_positives]]
 name = "a weekly market: once a week, at the same hours, the town's bank cards come, and are declined more than usual"
@@ -89,6 +94,12 @@ default = 0.5
 min = 0.0
 max = 1.0
 meaning = "share of new cards among all declined cards of the BIN at the merchant in the window"
+
+[params.min_bin_share]
+default = 0.5
+min = 0.0
+max = 1.0
+meaning = "share of the BIN among all new cards, whatever their BIN, that the merchant declined in the window"
 
 [params.min_lift]
 default = 3.0
@@ -134,13 +145,24 @@ WHERE refused >= $min_declined AND made >= $min_cards
 CALL {
   WITH a
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
-  MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
-  USING INDEX SEEK t:Transaction(merchant_hour)
-  WHERE t.status = 'declined' AND t.time > a.first - $window_ms AND t.time <= a.last
-  MATCH (t)<-[:MADE]-(c:Card)
-  WHERE c.bin IS NOT NULL AND c.first_seen > t.time - $max_age_ms
-  WITH c.bin AS bin, count(DISTINCT c.id) AS refused
-  WHERE refused >= $min_declined
+  CALL {
+    WITH a, hour
+    MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.status = 'declined'
+    MATCH (t)<-[:MADE]-(c:Card)
+    WHERE c.first_seen > t.time - $max_age_ms
+    RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  WITH a, t, c
+  WHERE t.time > a.first - $window_ms AND t.time <= a.last
+  RETURN collect({bin: c.bin, card: c.id, time: t.time}) AS refused
+}
+CALL {
+  WITH refused
+  UNWIND refused AS seen
+  WITH seen.bin AS bin, count(DISTINCT seen.card) AS cards
+  WHERE bin IS NOT NULL AND cards >= $min_declined
   RETURN bin
 }
 CALL {
@@ -161,23 +183,28 @@ CALL {
   RETURN collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms,
                   declined: t.status = 'declined'}) AS window
 }
-WITH a, bin, window, [seen IN window WHERE seen.new | seen.time] AS moments
+WITH a, bin, refused, window, [seen IN window WHERE seen.new | seen.time] AS moments
 WHERE size(moments) >= $min_cards
 UNWIND [time IN a.times WHERE time IN moments] AS time
-WITH a.id AS anchor, bin, time,
+WITH a.id AS anchor, bin, time, refused,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_cards
+CALL {
+  WITH time, refused
+  UNWIND [seen IN refused WHERE seen.time > time - $window_ms AND seen.time <= time] AS seen
+  RETURN count(DISTINCT seen.card) AS of_all_bins
+}
 UNWIND window AS seen
-WITH anchor, bin, time, seen, CASE WHEN seen.new THEN seen END AS tried
-WITH anchor, bin, time, count(DISTINCT tried.card) AS cards, collect(DISTINCT tried.card) AS card_ids,
+WITH anchor, bin, time, of_all_bins, seen, CASE WHEN seen.new THEN seen END AS tried
+WITH anchor, bin, time, of_all_bins, count(DISTINCT tried.card) AS cards, collect(DISTINCT tried.card) AS card_ids,
      collect(tried.id) AS transactions,
      count(DISTINCT CASE WHEN tried.declined THEN tried.card END) AS declined,
      count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS all_declined
 WHERE cards >= $min_cards AND declined >= $min_declined AND declined >= $min_declined_share * cards
-  AND declined >= $min_new_share * all_declined
+  AND declined >= $min_new_share * all_declined AND declined >= $min_bin_share * of_all_bins
 WITH anchor, bin, (time - $window_ms) / 3600000 AS start,
      collect({time: time, cards: cards, declined_share: 1.0 * declined / cards,
-              new_share: 1.0 * declined / all_declined, card_ids: card_ids,
+              new_share: 1.0 * declined / all_declined, bin_share: 1.0 * declined / of_all_bins, card_ids: card_ids,
               transactions: transactions[0..$max_evidence]}) AS hits
 MATCH (m:Merchant {id: anchor})
 UNWIND [week IN range(0, $baseline_weeks) WHERE week = 0 OR m.first_seen / 3600000 < start - 168 * week] AS week
@@ -210,4 +237,4 @@ CALL {
 RETURN 'Merchant' AS anchor_label, anchor, hit.time AS time, anchor AS merchant, bin,
        hit.card_ids AS card_ids, device_ids, ip_ids,
        hit.transactions AS transactions, hit.cards AS cards, hit.declined_share AS declined_share,
-       hit.new_share AS new_share, lift
+       hit.new_share AS new_share, hit.bin_share AS bin_share, lift
