@@ -13,7 +13,8 @@ Who holds a list of stolen cards puts one after the other into the same account 
 the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
 is young) billed each to another address. Where no billing address is told, several new cards of a young account at one
 merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
-comes within the hour. A card that was accepted before it was declined has reached its limit, and an
+comes within the hour. A card that was accepted before it was declined has reached its limit, one that is
+accepted for the same sum at a later try is its owner's, and an
 old account that gets other people's cards on a device long in use (or, where the merchant does not tell the device,
 from an IP of few that is) is an agent's.
 """
@@ -34,7 +35,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try, or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later), or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -43,6 +44,10 @@ fixture = "corporate_buyer"
 [[false_positives]]
 name = "a company that puts its new employees' cards on file in one day"
 fixture = "corporate_onboarding"
+
+[[false_positives]]
+name = "somebody with a new account and three cards, two of which are declined until the second try"
+fixture = "second_try"
 
 [[false_positives]]
 name = "a family that fills its new wallet; one of the cards is refused"
@@ -76,7 +81,7 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try, or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later), or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
 
 [params.rush_ms]
 default = 3600000
@@ -123,13 +128,15 @@ CALL {
   WITH a, recent
   MATCH (c:Card {id: recent.card})-[:MADE]->(t:Transaction)
   WHERE t.account = a.id AND t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
-  WITH recent, t ORDER BY t.time, t.id LIMIT $max_per_card
-  WITH recent, collect(t) AS tries
+  WITH a, recent, t ORDER BY t.time, t.id LIMIT $max_per_card
+  WITH a, recent, collect(t) AS tries
   UNWIND tries AS t
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
+          mended: coalesce(head([try IN tries WHERE try.status = 'approved' AND try.amount = tries[0].amount | try.time]),
+                           a.last + 1),
           card: recent.card, since: recent.since, billing: t.billing_address, merchant: m.id, device: d.id,
           known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
@@ -166,7 +173,7 @@ CALL {
 }
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN seen.refused OR seen.billing IN lonely OR seen.card IN rushed
+     count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time) OR seen.billing IN lonely OR seen.card IN rushed
                              OR seen.card IN retried THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
