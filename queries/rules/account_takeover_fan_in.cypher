@@ -23,7 +23,7 @@ their first transaction here on, count as one household. An address is foreign t
 where the card is billed, and the account had another one or says where the card is billed; so where most victims buy
 what is not delivered, and most of it is approved, nothing is found unless they have min_shops shops in common, or
 spend min_times_usual as much as ever, at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count as
-unlike themselves. A takeover that only looks and does not pay. Of one hour only the first max_per_hour transactions at
+unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay. Of one hour only the first max_per_hour transactions at
 the device are read, and of these the first max_per_card of each card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
@@ -219,7 +219,7 @@ CALL {
 }
 WITH a, d, p, joined, relatives, homes, weeks, made ORDER BY p.id
 WITH a, d, collect({id: p.id, established: coalesce(p.created + $min_age_ms, p.first_seen + $min_known_ms),
-                    joined: joined, relatives: relatives,
+                    joined: joined, relatives: relatives, met: p.first_seen,
                     settled: coalesce(homes[0].since, a.last + 1), weeks: weeks,
                     visits: [seen IN made | {time: seen.time, shop: seen.shop, declined: seen.status = 'declined',
                              amount: seen.amount, currency: seen.currency,
@@ -243,7 +243,7 @@ WITH device, time, window, known, account_ids, present,
                                    AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
 WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
 WITH device, time, window, known, account_ids, accounts,
-     [p IN present | {id: p.id, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
+     [p IN present | {id: p.id, met: p.met, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
                                                              AND visit.time <= time]}] AS present
 CALL {
   WITH present
@@ -269,7 +269,7 @@ CALL {
   RETURN CASE WHEN shops >= $min_shops THEN spenders ELSE [] END AS spenders
 }
 WITH device, time, window, known, account_ids, accounts,
-     size([p IN present WHERE all(q IN present WHERE q.settled > time)
+     size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
            OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time
                   AND visit.since > time - $window_ms - 60000 AND (visit.billed OR p.settled <= time - $window_ms))
            OR (none(visit IN p.visits WHERE visit.delivered)
