@@ -12,13 +12,14 @@ import errno
 import fcntl
 import json
 import logging
+import os
 import selectors
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -32,8 +33,8 @@ from graph.errors import ConfigurationError, ServiceError
 #: Where ``embedded`` keeps its graph, below the current folder.
 DEFAULT_DIRECTORY = Path(".ringwatch")
 
-#: Enough for batches of thousands and a graph of a million transactions.
-DEFAULT_HEAP = "1g"
+#: Half of the heap is the engine's page cache: a graph that outgrows it is read from the disk again and again.
+_SMALLEST_HEAP, _LARGEST_HEAP = 2**30, 2**32
 
 _SCHEMES = {"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"}
 _START_LOCK = "start.lock"
@@ -57,19 +58,27 @@ class EmbeddedEngine:
     owned: bool
 
 
+def _usual_heap() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return f"{min(max(memory // 4, _SMALLEST_HEAP), _LARGEST_HEAP) // 2**20}m"
+
+
 def is_embedded(address: str) -> bool:
     """Whether ``address`` names an embedded engine (``embedded`` or ``embedded:…``)."""
     return address.partition(":")[0] == "embedded"
 
 
 @contextmanager
-def embedded_engine(address: str, heap: str = DEFAULT_HEAP) -> Iterator[EmbeddedEngine]:
+def embedded_engine(address: str, heap: str | None = None) -> Iterator[EmbeddedEngine]:
     """Start the engine that ``address`` names, or join it where it runs already, for as long as the context lasts.
 
     Args:
         address: ``embedded`` (kept in ``.ringwatch`` below the current folder), ``embedded:FOLDER`` (kept there)
             or ``embedded:temporary`` (deleted at the end).
-        heap: the engine's largest Java heap, as in ``512m`` or ``2g``; one that runs already keeps its own.
+        heap: the engine's largest Java heap, as in ``512m`` or ``2g`` (by default a quarter of the memory, from 1
+            to 4 GiB); one that runs already keeps its own.
 
     Raises:
         ConfigurationError: the folder cannot be used.
@@ -85,7 +94,7 @@ def embedded_engine(address: str, heap: str = DEFAULT_HEAP) -> Iterator[Embedded
                 directory = _directory(address)
             folder = _private_folder(directory)
             lease = stack.enter_context(_await_lock(folder, CLIENTS_LOCK, fcntl.LOCK_SH, "stop"))
-            endpoint, child = _join_or_start(folder, heap, discard=temporary)
+            endpoint, child = _join_or_start(folder, heap or _usual_heap(), discard=temporary)
         try:
             yield EmbeddedEngine(**endpoint, directory=directory, owned=child is not None)
         finally:
