@@ -140,8 +140,9 @@ meaning = "transaction ids that a finding carries, the newest"
 UNWIND $anchors AS a
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (n:Tally {id: a.id + '|' + toString(hour)})
-WITH a, sum(n.declined) AS refused, sum(n.transactions) AS made
-WHERE refused >= $min_declined AND made >= $min_cards
+WITH a, sum(n.declined) AS declined, sum(n.transactions) AS made
+WHERE declined >= $min_declined AND made >= $min_cards
+WITH a
 CALL {
   WITH a
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
