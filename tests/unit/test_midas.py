@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given, settings
@@ -127,3 +128,34 @@ def test_very_many_ticks_change_nothing_but_the_age() -> None:
     for midas in (one_by_one, at_once):
         midas.count("a", ["b"] * 3)
     assert one_by_one.score("a", "b") == pytest.approx(at_once.score("a", "b"))
+
+
+def quantile(risk: float) -> float:
+    """Of the chi-squared distribution with one degree of freedom at 1 - risk / 2, as in the paper's theorem 1."""
+    return NormalDist().inv_cdf(1 - risk / 4) ** 2
+
+
+@pytest.mark.parametrize("risk", [0.2, 0.05])
+def test_false_alarms_stay_below_the_published_bound(risk: float) -> None:
+    rng = random.Random(11)
+    midas = Midas(width=1024, depth=math.ceil(math.log(2 / risk)), decay=0.0)
+    nodes = [f"node {n}" for n in range(40)]
+    alarms = tests = 0
+    for tick in range(120):
+        midas.advance(tick)
+        for _ in range(400):  # every edge is equally likely in every tick: nothing ever bursts
+            midas.count(rng.choice(nodes), [rng.choice(nodes[:5])])
+        if tick > 10:
+            tests += len(nodes)
+            alarms += sum(midas.edge_score(node, nodes[0]) > quantile(risk) for node in nodes)
+    assert 0 < alarms <= risk * tests
+
+
+def test_a_burst_is_told_by_the_bound() -> None:
+    midas = Midas(width=1024, depth=4, decay=0.0)
+    for tick in range(50):
+        midas.advance(tick)
+        midas.count("a", ["b"])
+    assert midas.edge_score("a", "b") <= quantile(0.01)
+    midas.count("a", ["b"] * 30)
+    assert midas.edge_score("a", "b") > quantile(0.01)
