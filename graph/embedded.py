@@ -58,13 +58,6 @@ class EmbeddedEngine:
     owned: bool
 
 
-def _usual_heap() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no control group, or one without a limit
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return f"{min(max(memory // 4, _SMALLEST_HEAP), _LARGEST_HEAP) // 2**20}m"
-
-
 def is_embedded(address: str) -> bool:
     """Whether ``address`` names an embedded engine (``embedded`` or ``embedded:…``)."""
     return address.partition(":")[0] == "embedded"
@@ -94,7 +87,7 @@ def embedded_engine(address: str, heap: str | None = None) -> Iterator[EmbeddedE
                 directory = _directory(address)
             folder = _private_folder(directory)
             lease = stack.enter_context(_await_lock(folder, CLIENTS_LOCK, fcntl.LOCK_SH, "stop"))
-            endpoint, child = _join_or_start(folder, heap or _usual_heap(), discard=temporary)
+            endpoint, child = _join_or_start(folder, heap, discard=temporary)
         try:
             yield EmbeddedEngine(**endpoint, directory=directory, owned=child is not None)
         finally:
@@ -197,7 +190,7 @@ def _await_lock(folder: Path, name: str, mode: int, what: str) -> IO[bytes]:
 
 
 def _join_or_start(
-    folder: Path, heap: str, *, discard: bool
+    folder: Path, heap: str | None, *, discard: bool
 ) -> tuple[dict[str, Any], subprocess.Popen[str] | None]:
     """The endpoint of the folder's engine, and its process where it was started here."""
     with _await_lock(folder, _START_LOCK, fcntl.LOCK_EX, "start"):
@@ -224,9 +217,16 @@ def _endpoint(folder: Path) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads((folder / ENDPOINT).read_text()))
 
 
-def _start(folder: Path, heap: str, *, discard: bool) -> subprocess.Popen[str] | None:
+def _usual_heap() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return f"{min(max(memory // 4, _SMALLEST_HEAP), _LARGEST_HEAP) // 2**20}m"
+
+
+def _start(folder: Path, heap: str | None, *, discard: bool) -> subprocess.Popen[str] | None:
     """Start an engine, or return None where another one was faster."""
-    command = [sys.executable, "-P", embedded_server.__file__, str(folder), heap]
+    command = [sys.executable, "-P", embedded_server.__file__, str(folder), heap or _usual_heap()]
     with (folder / LOG).open("a") as output:
         child = subprocess.Popen(
             command + ["--discard"] * discard,
