@@ -16,13 +16,14 @@ down; new cards that are nearly all accepted are new customers'.
 """
 source = "Visa's acquirer monitoring programme (20 % enumerated); typology 2 of the catalogue"
 blind_spots = """
-Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than
-min_cards in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of one bank, which were used before. In the first day of a stream every card is
-new, a customer's too. A merchant that in the same hours declines as many new cards of other BINs. An attack on the BIN that most customers carry has to be that much larger, and one that goes on
-for hours, or comes back a week later at the same hour, expects itself. The expected number comes from the merchant's
-own preceding hours and, once it has been seen for a week, from the same hour of earlier weeks: a new merchant expects
-none. Of one hour only the first max_per_hour transactions of the BIN that are declined, or made with new
-cards, are read.
+Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than min_cards
+in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of
+one bank, which were used before. In the first day of a stream every card is new, a customer's too. A merchant that in
+the same hours declines as many new cards of other BINs. An attack on the BIN that most customers carry has to be that
+much larger, and one that goes on for hours, or comes back a week later at the same hour, expects itself. The expected
+number comes from the merchant's own preceding hours and, once it has been seen for a week, from the same hour of
+earlier weeks: a new merchant expects none. Of one hour only the first max_per_hour declined transactions of new cards
+are read, and of a BIN that makes up enough of them the first that are declined or made with new cards.
 """
 triage = "Do the numbers, amounts or expiry dates run in a sequence? Which devices and IPs: block those, not the BIN."
 
@@ -123,7 +124,7 @@ meaning = "earlier weeks whose same hour of the week is averaged over; the large
 default = 300
 min = 100
 max = 10000
-meaning = "transactions of the BIN in one hour, declined or with new cards, that are read, the first of the hour"
+meaning = "declined transactions of new cards in one hour that are read, and transactions of one BIN that are declined or made with new cards, the first of the hour"
 
 [params.max_expected]
 default = 5000

@@ -8,18 +8,19 @@ anchor = ["Account"]
 identity = ["strongest"]
 budget_ms = 300
 rationale = """
-Accounts that have a phone, a mailbox, or an address and a device in common behave well for a while, and then, all in one
-week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back.
+Accounts that have a phone, a mailbox, or an address and a device in common behave well for a while, and then, all in
+one week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back.
 """
 source = "typology 6 of the catalogue"
 blind_spots = """
 Accounts without min_weeks earlier weeks of spending here: nothing is found in the first weeks of a stream. Transfers
-are no purchases, and count for the norm only. Accounts that share only an address, or only a device; with both, which is how a household lives, they count where the
-limits of both are known. A limit counts in the currency of the payments that tell it; where one of the cards spent with tells none, the account has to
-spend min_growth_unlimited times its norm instead. Limits that were used up over more than the window. Accounts that
-are tied to each other only through a third, and a device that they did not both pay from in the window. Of an
-account's identifiers and devices the first max_shared are read, of each of these the first max_holders accounts or
-cards, of an account's cards the first max_cards, and of its transactions in the window the first max_transactions.
+are no purchases, and count for the norm only. Accounts that share only an address, or only a device; with both, which
+is how a household lives, they count where the limits of both are known. A limit counts in the currency of the
+payments that tell it; where one of the cards spent with tells none, the account has to spend min_growth_unlimited
+times its norm instead. Limits that were used up over more than the window. Accounts that are tied to each other only
+through a third, and a device that they did not both pay from in the window. Of an account's identifiers and devices
+the first max_shared are read, of each of these the first max_holders accounts or cards, of an account's cards the
+first max_cards, and of its transactions in the window the first max_transactions.
 """
 triage = "Is it resold at once what was bought: gift cards, phones, gold? Were limits raised lately, payments returned?"
 

@@ -21,11 +21,12 @@ from an IP of few that is) is an agent's.
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed, or come from a device, or
-for want of it an IP, that was seen before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an
-account are new. An account that gets more than max_cards in the window stands for many people (the guests of a
-shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left out, since
-there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are read.
+company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed,
+or come from a device, or for want of it an IP, that was seen before the window. A new account for every card, or a
+new card every other day. On the first day of a stream all cards of an account are new. An account that gets more than
+max_cards in the window stands for many people (the guests of a shop) and is not judged; until it has them, it may be.
+Point-of-sale and cash-machine traffic is left out, since there the card was in somebody's hand. Of each card only its
+first max_per_card attempts on the account are read.
 """
 triage = "Was the account opened, or its password changed, just before? What was bought with the card that worked?"
 

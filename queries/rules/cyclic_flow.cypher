@@ -18,8 +18,9 @@ Cycles of more than six accounts, or that take longer than the window. Money tha
 withdrawn on the way, or to which other money is added, and small amounts. Cycles of accounts that are all known to be
 older than min_established_ms, since firms' sweeps look so, unless two of them share a device, or each sent money on
 within max_hold_ms, more than once, and never at the same time of day: a sweep is a standing order, and friends take
-days. Accounts past the hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail, phone, address or card in common. At each step the first max_senders accounts are
-followed, and of an anchor max_paths paths; of one hour the first max_per_hour transfers between two accounts count.
+days. Accounts past the hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail,
+phone, address or card in common. At each step the first max_senders accounts are followed, and of an anchor max_paths
+paths; of one hour the first max_per_hour transfers between two accounts count.
 """
 triage = "What do the accounts have in common? Who opened them, and when? Does the money go round again?"
 

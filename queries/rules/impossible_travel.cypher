@@ -17,10 +17,11 @@ no part of the fraud.
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
-used near its original, long after it, or only once for an amount that its owner might have paid, or in another currency
-than the owner's: such a payment is more often a till that is located wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two branches of one merchant. A
-merchant is not believed where most of its other customers in the window (of a hub: in the last hour) paid there once,
-no more than they paid elsewhere, and were elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
+used near its original, long after it, or only once for an amount that its owner might have paid, or in another
+currency than the owner's: such a payment is more often a till that is located wrongly. A copy that is seen before its
+original (in history_ms) is taken for it. Two branches of one merchant. A merchant is not believed where most of its
+other customers in the window (of a hub: in the last hour) paid there once, no more than they paid elsewhere, and were
+elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
 max_per_hour.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"

@@ -19,8 +19,9 @@ source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 
 blind_spots = """
 Accounts that share one kind only. Rings that share no e-mail and open accounts over more than the window. Up to
 max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
-from a household, nor can more in a house that has more than twice as many; who shares an address alone is a neighbour, or gets a present. Accounts that share an e-mail and a
-card are one person who signed up again, and so are two that share an e-mail and a device. Without account_created an account counts as opened at its first transaction
+from a household, nor can more in a house that has more than twice as many; who shares an address alone is a
+neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again, and so are
+two that share an e-mail and a device. Without account_created an account counts as opened at its first transaction
 here. Hub identifiers are no evidence. Of an account's identifiers the first max_identifiers are read, and of each the
 first max_holders accounts.
 """
