@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 4
+version = 5
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -14,16 +14,16 @@ the account gets several cards that it never had, and many of them are declined 
 is young) billed each to another address. Where no billing address is told, several new cards of a young account at one
 merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
 comes within the hour. A card that was accepted before it was declined has reached its limit, one that is
-accepted for the same sum at a later try is its owner's, and an
-old account that gets other people's cards on a device long in use (or, where the merchant does not tell the device,
-from an IP of few that is) is an agent's.
+accepted for the same sum at a later try is its owner's. On an old account, cards that are billed to one address, and no
+more of them refused than accepted, are a company's or a family's; and an old account that gets other people's cards on
+a device long in use (or, where the merchant does not tell the device, from an IP of few that is) is an agent's.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
 company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed,
-or come from a device, or for want of it an IP, that was seen before the window. A new account for every card, or a
-new card every other day. On the first day of a stream all cards of an account are new. An account that gets more than
+or half of them where all are billed to one address, or which come from a device, or for want of it an IP, that was seen
+before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an account are new. An account that gets more than
 max_cards in the window stands for many people (the guests of a shop) and is not judged; until it has them, it may be.
 Point-of-sale and cash-machine traffic is left out, since there the card was in somebody's hand. Of each card only its
 first max_per_card attempts on the account are read.
@@ -36,7 +36,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later), or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -45,6 +45,10 @@ fixture = "corporate_buyer"
 [[false_positives]]
 name = "a company that puts its new employees' cards on file in one day"
 fixture = "corporate_onboarding"
+
+[[false_positives]]
+name = "a company of long standing that comes to a merchant with its employees' cards, half of which are refused at first"
+fixture = "company_joins"
 
 [[false_positives]]
 name = "somebody with a new account and three cards, two of which are declined until the second try"
@@ -82,7 +86,7 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later), or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
 
 [params.rush_ms]
 default = 3600000
@@ -172,10 +176,20 @@ CALL {
   UNWIND [seen IN tries WHERE seen.time > refused.time AND seen.time <= refused.time + $rush_ms | seen.card] AS card
   RETURN collect(DISTINCT card) AS retried
 }
+CALL {
+  WITH young, time, window
+  UNWIND [seen IN window WHERE NOT young AND seen.billing IS NOT NULL] AS seen
+  WITH DISTINCT seen.billing AS billing, seen.card AS card, seen.refused AND seen.mended > time AS refused
+  WITH billing, collect(card) AS cards, sum(CASE WHEN refused THEN 1 ELSE 0 END) AS refusals
+  WHERE 2 * refusals <= size(cards)
+  UNWIND cards AS card
+  RETURN collect(DISTINCT card) AS settled
+}
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time) OR seen.billing IN lonely OR seen.card IN rushed
-                             OR seen.card IN retried THEN seen.card END) AS doubtful,
+     count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled)
+                             OR seen.billing IN lonely OR seen.card IN rushed OR seen.card IN retried
+                         THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions
