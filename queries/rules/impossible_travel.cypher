@@ -1,7 +1,7 @@
 /*
 id = "impossible_travel"
 title = "Impossible travel"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -11,14 +11,14 @@ budget_ms = 250
 rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
 one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
-more than once while it works, or once for several times what its owner usually pays. What the owner pays meanwhile is
-no part of the fraud.
+more than once while it works, or once for several times what its owner usually pays, told in the currency of the
+place where the owner is. What the owner pays meanwhile is no part of the fraud.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
 used near its original, long after it, or only once for an amount that its owner might have paid, or in another
-currency than the owner's: such a payment is more often a till that is located wrongly. A copy that is seen before its
+currency than that of the owner's place (what the card paid in it before was on the web, or on a journey): such a payment is more often a till that is located wrongly. A copy that is seen before its
 original (in history_ms) is taken for it. Two branches of one merchant. A merchant is not believed where most of its
 other customers in the window (of a hub: in the last hour) paid there once, no more than they paid elsewhere, and were
 elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
@@ -51,6 +51,10 @@ fixture = "flight"
 [[false_positives]]
 name = "a traveller who once pays at a till that is located elsewhere, and goes on shopping"
 fixture = "traveller"
+
+[[false_positives]]
+name = "a traveller, and a till that is located at home: what is paid abroad is far more than the card ever paid in that currency on the web"
+fixture = "foreign_currency"
 
 [params.window_ms]
 default = 172800000
@@ -86,7 +90,7 @@ meaning = "how many times the average of a card's other payments is far more tha
 default = 3
 min = 1
 max = 100
-meaning = "approved payments of the card in history_ms without which nobody knows what is usual"
+meaning = "approved payments of the card in history_ms, in the currency of its owner's place, without which nobody knows what is usual"
 
 [params.max_journey_ms]
 default = 72100000
@@ -196,9 +200,9 @@ WITH card, time, jump, before, after, CASE WHEN came THEN
      END AS strange
 WHERE size(strange) > 0
 CALL {
-  WITH card, time, strange
-  WITH card, time, strange, [seen IN strange | seen.id] AS ids
-  UNWIND CASE WHEN size(strange) < $min_payments THEN strange ELSE [] END AS seen
+  WITH card, time, before, after, strange
+  WITH card, time, strange, [seen IN strange | seen.id] AS ids, before.currency = after.currency AS comparable
+  UNWIND CASE WHEN comparable AND size(strange) < $min_payments THEN strange ELSE [] END AS seen
   MATCH (c:Card {id: card})-[:MADE]->(t:Transaction)
   WHERE t.time > time - $history_ms AND t.time <= time AND t.status = 'approved' AND t.currency = seen.currency
     AND NOT t.id IN ids
