@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 4
+version = 5
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -12,7 +12,8 @@ rationale = """
 Accounts that are long established and have nothing to do with each other, each paying within a day from the same
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
 the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
-several times what they usually do. Somebody has their passwords.
+several times what they usually do. Somebody has their passwords. Two who are unlike themselves, each in another way, are
+chance at any shared machine; two who order to one address or do one round of shops are not.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -23,8 +24,9 @@ count as one household. An address is foreign to an account if it is new to it, 
 account had another one or says where the card is billed; so where most victims buy what is not delivered, and most of
 it is approved, nothing is found unless they have min_shops shops in common, or spend min_times_usual as much as ever,
 at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count
-as unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay. Of one
-hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
+as unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay.
+Fewer than min_accounts accounts that are unlike themselves, unless two of them order to one address or do one round of
+shops. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
 card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
@@ -45,6 +47,10 @@ fixture = "shared_computer"
 [[false_positives]]
 name = "an internet café whose guests order home, are declined now and then, or send a present"
 fixture = "internet_cafe"
+
+[[false_positives]]
+name = "a shared machine at which two old customers send a present, each to a friend"
+fixture = "two_presents"
 
 [[false_positives]]
 name = "a phone model whose fingerprint is the same for all its owners"
@@ -80,7 +86,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with"
+meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless some order to one address or do one round of shops"
 
 [params.min_age_ms]
 default = 2592000000
@@ -224,7 +230,7 @@ WITH a, d, collect({id: p.id, established: coalesce(p.created + $min_age_ms, p.f
                     settled: coalesce(homes[0].since, a.last + 1), weeks: weeks,
                     visits: [seen IN made | {time: seen.time, shop: seen.shop, declined: seen.status = 'declined',
                              amount: seen.amount, currency: seen.currency,
-                             delivered: seen.address IS NOT NULL,
+                             delivered: seen.address IS NOT NULL, address: seen.address,
                              foreign: coalesce(seen.address <> seen.billing, seen.address IS NOT NULL),
                              billed: seen.billing IS NOT NULL, until: seen.until,
                              since: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]),
@@ -269,13 +275,21 @@ CALL {
   WITH collect(DISTINCT p.id) AS spenders, count(DISTINCT visit.shop) AS shops
   RETURN CASE WHEN shops >= $min_shops THEN spenders ELSE [] END AS spenders
 }
-WITH device, time, window, known, account_ids, accounts,
+CALL {
+  WITH time, present
+  UNWIND present AS p
+  UNWIND [visit IN p.visits WHERE visit.foreign AND visit.until > time AND visit.since > time - $window_ms - 60000
+          AND (visit.billed OR p.settled <= time - $window_ms)] AS visit
+  WITH visit.address AS address, collect(DISTINCT p.id) AS orderers
+  WITH collect(orderers) AS parts
+  RETURN reduce(all = [], part IN parts | all + part) AS astray, any(part IN parts WHERE size(part) > 1) AS one_drop
+}
+WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR one_drop AS in_concert,
      size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
-           OR any(visit IN p.visits WHERE visit.foreign AND visit.until > time
-                  AND visit.since > time - $window_ms - 60000 AND (visit.billed OR p.settled <= time - $window_ms))
+           OR p.id IN astray
            OR (none(visit IN p.visits WHERE visit.delivered)
                AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
-WHERE strange >= $min_strange_share * size(account_ids)
+WHERE (in_concert OR strange >= $min_accounts) AND strange >= $min_strange_share * size(account_ids)
 UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
         AND seen.account IN account_ids] AS seen
 WITH device, time, account_ids, accounts, 1.0 * accounts / (accounts + known) AS new_share,
