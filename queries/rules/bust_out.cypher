@@ -1,7 +1,7 @@
 /*
 id = "bust_out"
 title = "First-party bust-out"
-version = 3
+version = 4
 status = "stable"
 severity = "critical"
 anchor = ["Account"]
@@ -9,13 +9,15 @@ identity = ["strongest"]
 budget_ms = 300
 rationale = """
 Accounts that have a phone, a mailbox, or an address and a device in common behave well for a while, and then, all in
-one week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back.
+one week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back. A
+household does the first as well, at home and on its phone, and it is the limits that tell.
 """
 source = "typology 6 of the catalogue"
 blind_spots = """
 Accounts without min_weeks earlier weeks of spending here: nothing is found in the first weeks of a stream. Transfers
-are no purchases, and count for the norm only. Accounts that share only an address, or only a device; with both, which
-is how a household lives, they count where the limits of both are known. A limit counts in the currency of the
+are no purchases, and count for the norm only. Accounts that share only an address, or only a device; an address and a
+device or a phone is how a household lives, and such accounts, unless they share an e-mail, count where the limits of
+both are known. A limit counts in the currency of the
 payments that tell it; where one of the cards spent with tells none, the account has to spend min_growth_unlimited
 times its norm instead. Limits that were used up over more than the window. Accounts that are tied to each other only
 through a third, and a device that they did not both pay from in the window. Of an account's identifiers and devices
@@ -60,6 +62,10 @@ fixture = "presents"
 [[false_positives]]
 name = "a household, whose limits nobody tells, in a week of large purchases"
 fixture = "household"
+
+[[false_positives]]
+name = "a household with one landline, in a week of large purchases"
+fixture = "landline"
 
 [[false_positives]]
 name = "flatmates who move: deposits and rents leave every account, and nothing is bought on credit"
@@ -266,8 +272,9 @@ CALL {
 }
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation,
      [s IN shared WHERE s.kind <> 'Device' OR s.id IN paid_from] AS shared
-WHERE any(s IN shared WHERE s.kind IN ['Email', 'Phone'])
-   OR (any(s IN shared WHERE s.kind = 'Address') AND any(s IN shared WHERE s.kind = 'Device')
+WHERE any(s IN shared WHERE s.kind = 'Email')
+   OR (any(s IN shared WHERE s.kind = 'Phone') AND none(s IN shared WHERE s.kind = 'Address'))
+   OR (any(s IN shared WHERE s.kind = 'Address') AND any(s IN shared WHERE s.kind IN ['Phone', 'Device'])
        AND own_utilisation IS NOT NULL AND utilisation IS NOT NULL)
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation, shared
 ORDER BY account
