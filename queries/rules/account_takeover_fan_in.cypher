@@ -13,7 +13,7 @@ Accounts that are long established and have nothing to do with each other, each 
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
 the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
 several times what they usually do. Somebody has their passwords. Two who are unlike themselves, each in another way, are
-chance at any shared machine; two who order to one address or do one round of shops are not.
+chance at any shared machine; two who order to one address, do one round of shops or spend far more than usual are not.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -25,8 +25,8 @@ account had another one or says where the card is billed; so where most victims 
 it is approved, nothing is found unless they have min_shops shops in common, or spend min_times_usual as much as ever,
 at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count
 as unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay.
-Fewer than min_accounts accounts that are unlike themselves, unless two of them order to one address or do one round of
-shops. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
+Fewer than min_accounts accounts that are unlike themselves, unless two of them order to one address, do one round of
+shops or spend far more than usual. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
 card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
@@ -86,7 +86,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless some order to one address or do one round of shops"
+meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless two order to one address, do one round of shops or spend far more than usual"
 
 [params.min_age_ms]
 default = 2592000000
@@ -284,7 +284,7 @@ CALL {
   WITH collect(orderers) AS parts
   RETURN reduce(all = [], part IN parts | all + part) AS astray, any(part IN parts WHERE size(part) > 1) AS one_drop
 }
-WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR one_drop AS in_concert,
+WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR size(spenders) > 1 OR one_drop AS in_concert,
      size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
            OR p.id IN astray
            OR (none(visit IN p.visits WHERE visit.delivered)
