@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -12,7 +12,8 @@ rationale = """
 A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
 them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
 the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
-more, so that a merchant at which the card was present counts half.
+more, so that a merchant at which the card was present counts half. So does one in a crowd, where only those who paid
+next to the card count: a ring that takes its cards through popular shops pays with them one after the other.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
 blind_spots = """
@@ -30,7 +31,7 @@ peer_ids = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
-merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person counts half" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person, or in a crowd, counts half" }
 
 [[false_positives]]
 name = "visitors of a concert, at the ticket shop and the bar"
@@ -74,19 +75,19 @@ meaning = "other cards that were at min_merchants of the same merchants, at leas
 default = 3
 min = 2
 max = 20
-meaning = "merchants new to the card that it shares with another; one at which it was present counts half"
+meaning = "merchants new to the card that it shares with another; one at which it was present, or in a crowd, counts half"
 
 [params.max_crowd]
 default = 30
 min = 5
 max = 200
-meaning = "up to how many payments of others around a card's own a merchant counts in any case"
+meaning = "up to how many payments of others around a card's own are no crowd; in one, as many of the nearest count"
 
 [params.min_share]
 default = 0.5
 min = 0.1
 max = 1.0
-meaning = "the peers' share of these payments, from which on it counts all the same"
+meaning = "the peers' share of these payments, from which on they are no crowd either"
 
 [params.max_merchants]
 default = 20
@@ -199,17 +200,23 @@ CALL {
   WITH card, time, peer, visit.merchant AS merchant, own,
        [o IN met WHERE o.time > time - $window_ms AND o.time <= time
                    AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
-       size([o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
-                                 AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)]) AS crowd
+       [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time |
+        reduce(gap = $together_ms + 1, s IN own | CASE WHEN abs(s.time - o.time) < gap THEN abs(s.time - o.time)
+                                                       ELSE gap END)] AS gaps
   WHERE size(visits) > 0
-  WITH card, time, peer, collect({merchant: merchant, own: own, visits: visits, crowd: crowd}) AS shared
+  WITH card, time, peer, merchant, own, visits, size([gap IN gaps WHERE gap <= $together_ms]) AS crowd, gaps,
+       reduce(least = $together_ms, o IN visits |
+              reduce(gap = least, s IN own | CASE WHEN abs(s.time - o.time) < gap THEN abs(s.time - o.time)
+                                                  ELSE gap END)) AS nearest
+  WITH card, time, peer, collect({merchant: merchant, own: own, visits: visits, crowd: crowd,
+                                  nearer: size([gap IN gaps WHERE gap <= nearest])}) AS shared
   WHERE size(shared) >= $min_merchants
   UNWIND shared AS s
   WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
-       collect({peer: peer, own: s.own, visits: s.visits}) AS ties
-  WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
-  UNWIND ties AS tie
-  WITH card, time, merchant, tie, tie.own[0].weight AS weight,
+       collect({peer: peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
+  WITH card, time, merchant, ties, crowd > $max_crowd AND theirs < $min_share * crowd AS crowded
+  UNWIND [tie IN ties WHERE NOT crowded OR tie.nearer <= $max_crowd] AS tie
+  WITH card, time, merchant, tie, tie.own[0].weight * CASE WHEN crowded THEN 0.5 ELSE 1.0 END AS weight,
        any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
   WITH card, time, tie.peer AS peer, sum(weight) AS met,
        collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared

@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 3
+version = 4
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -12,11 +12,12 @@ Goods that never came, empty boxes sent back: one hand that lives on refunds nee
 had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
-one roof are no ring.
+one roof are no ring. Accounts are also bought, years old: where three or more get back nearly all they pay for, and
+most of it is no clothing, their age says nothing.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
-Old accounts (max_age_ms) that share no e-mail; without account_created an account is as old as its first transaction
+Two old accounts (max_age_ms) that share no e-mail, or more that are refunded less or buy clothes; without account_created an account is as old as its first transaction
 here, so that at the start of a stream all are young. Accounts that share nothing but cards. Rings that buy clothing,
 of which much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
 household who are both new, and both unlucky. Of an account's identifiers, and of its devices, the first max_identifiers are read, of
@@ -32,14 +33,18 @@ device = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window; young ones, unless it is an e-mail" }
-refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; min_refunds at least, unless it is an e-mail" }
+accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window: young ones, unless it is an e-mail, or min_old_accounts" }
+refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; unless it is an e-mail, min_refunds at least, or min_old_refunds where some are old" }
 share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
 account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
 
 [[false_positives]]
 name = "a household that has been buying, and returning, for years"
 fixture = "household"
+
+[[false_positives]]
+name = "a household of old customers that has clothes sent to try on, and keeps few"
+fixture = "old_household"
 
 [[false_positives]]
 name = "a young couple that orders clothes to try on, and sends back most of them"
@@ -72,6 +77,18 @@ default = 2
 min = 2
 max = 500
 meaning = "the same for accounts that share an e-mail"
+
+[params.min_old_accounts]
+default = 3
+min = 2
+max = 50
+meaning = "the same for accounts that share a phone, an address or a device, and are not all young"
+
+[params.min_old_refunds]
+default = 8
+min = 2
+max = 500
+meaning = "purchases that were refunded to these; min_clothing_share of all they bought, and less than half of it is clothing"
 
 [params.min_share]
 default = 0.3
@@ -141,7 +158,6 @@ CALL {
 }
 WITH a, p, moments, x
 WHERE (x.degree >= $min_accounts OR labels(x)[0] = 'Device') AND x.hub_since > a.first
-  AND (labels(x)[0] = 'Email' OR coalesce(p.created, p.first_seen) > a.first - $max_age_ms)
 CALL {
   WITH a, x
   MATCH (x)<-[h:HAS]-(q:Account)
@@ -196,20 +212,32 @@ WITH a.id AS anchor, time, labels(x)[0] AS kind, x.id AS shared,
        purchases: [t IN q.purchases WHERE t.time > time - $window_ms AND t.time <= time]}] AS holders
 WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.purchases) > 0] AS active
 WITH anchor, time, kind, shared, size(active) AS active,
-     [q IN active WHERE (kind = 'Email' OR q.opened > time - $max_age_ms) AND size(q.refunds) > 0
-      AND size(q.purchases) < $max_transactions] AS refunded
-WHERE size(refunded) >= $min_accounts AND size(refunded) >= $min_account_share * active
-  AND any(q IN refunded WHERE q.id = anchor)
+     [q IN active WHERE size(q.refunds) > 0 AND size(q.purchases) < $max_transactions] AS refunded
 WITH anchor, time, kind, shared, active, refunded,
+     [q IN refunded WHERE kind = 'Email' OR q.opened > time - $max_age_ms] AS young
+UNWIND [{old: false, accounts: young}, {old: true, accounts: CASE WHEN size(refunded) > size(young) THEN refunded ELSE [] END}]
+  AS found
+WITH anchor, time, kind, shared, active, found.old AS old, found.accounts AS refunded
+WHERE size(refunded) >= CASE WHEN old THEN $min_old_accounts ELSE $min_accounts END
+  AND size(refunded) >= $min_account_share * active AND any(q IN refunded WHERE q.id = anchor)
+WITH anchor, time, kind, shared, active, old, refunded,
      reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
      reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
 UNWIND refunded AS q
 UNWIND q.refunds AS r
-WITH anchor, time, kind, shared, active, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
-WITH anchor, time, kind, shared, active, purchases, allowed, count(DISTINCT account) AS accounts,
+WITH anchor, time, kind, shared, active, old, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
+WITH anchor, time, kind, shared, active, old, purchases, allowed, count(DISTINCT account) AS accounts,
      count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
      collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
-WHERE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed
+WHERE CASE WHEN old THEN refunds >= $min_old_refunds AND refunds >= $min_clothing_share * purchases
+                         AND 2 * allowed < ($min_share + $min_clothing_share) * purchases
+           ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed END
+WITH anchor, time, kind, shared, active, old, purchases, accounts, refunds, account_ids, card_ids, transactions ORDER BY old
+WITH anchor, time, kind, shared, collect({active: active, purchases: purchases, accounts: accounts, refunds: refunds,
+                                          account_ids: account_ids, card_ids: card_ids, transactions: transactions}) AS found
+WITH anchor, time, kind, shared, found[size(found) - 1] AS f
+WITH anchor, time, kind, shared, f.active AS active, f.purchases AS purchases, f.accounts AS accounts,
+     f.refunds AS refunds, f.account_ids AS account_ids, f.card_ids AS card_ids, f.transactions AS transactions
 RETURN 'Account' AS anchor_label, anchor, time,
        CASE WHEN kind = 'Email' THEN shared END AS email, CASE WHEN kind = 'Phone' THEN shared END AS phone,
        CASE WHEN kind = 'Address' THEN shared END AS address,
