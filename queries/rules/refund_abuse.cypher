@@ -12,8 +12,8 @@ Goods that never came, empty boxes sent back: one hand that lives on refunds nee
 had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
-one roof are no ring. Accounts are also bought, years old: where three or more get back nearly all they pay for, and
-most of it is no clothing, their age says nothing.
+one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
+pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
@@ -45,6 +45,10 @@ fixture = "household"
 [[false_positives]]
 name = "a household of old customers that has clothes sent to try on, and keeps few"
 fixture = "old_household"
+
+[[false_positives]]
+name = "a household that is unlucky at several shops"
+fixture = "several_shops"
 
 [[false_positives]]
 name = "a young couple that orders clothes to try on, and sends back most of them"
@@ -88,7 +92,7 @@ meaning = "the same for accounts that share a phone, an address or a device, and
 default = 8
 min = 2
 max = 500
-meaning = "purchases that were refunded to these; min_clothing_share of all they bought, and less than half of it is clothing"
+meaning = "purchases that one shop refunded to these: min_clothing_share of all they bought there, less than half of it clothing"
 
 [params.min_share]
 default = 0.3
@@ -176,8 +180,9 @@ CALL {
   USING INDEX SEEK r:Transaction(refunded_account)
   WHERE r.time >= (a.first - $window_ms) / 86400000 * 86400000 AND r.time <= a.last
   MATCH (r)<-[:MADE]-(c:Card)
-  WITH r, c ORDER BY r.time, r.id
-  WITH r.time / 86400000 AS day, collect({id: r.id, time: r.time, card: c.id,
+  OPTIONAL MATCH (r)-[:AT]->(m:Merchant)
+  WITH r, c, m ORDER BY r.time, r.id
+  WITH r.time / 86400000 AS day, collect({id: r.id, time: r.time, card: c.id, shop: coalesce(m.id, ''),
                                           purchase: coalesce(r.original_transaction_id, r.id)}) AS made
   UNWIND made[0..$max_transactions] AS refund
   RETURN collect(refund) AS refunds
@@ -195,11 +200,12 @@ CALL {
     AND t.time >= (a.first - $window_ms) / 86400000 * 86400000 AND t.time <= a.last
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   WITH t, m ORDER BY t.time, t.id
-  WITH t.time / 86400000 AS day, collect({time: t.time, category: toLower(coalesce(m.category, ''))}) AS made
+  WITH t.time / 86400000 AS day, collect({time: t.time, shop: coalesce(m.id, ''),
+                                          category: toLower(coalesce(m.category, ''))}) AS made
   UNWIND made[0..$max_transactions] AS purchase
   WITH purchase, purchase.category STARTS WITH '56' OR purchase.category CONTAINS 'cloth'
        OR purchase.category CONTAINS 'apparel' OR purchase.category CONTAINS 'fashion' AS is_clothing
-  RETURN collect({time: purchase.time,
+  RETURN collect({time: purchase.time, shop: purchase.shop,
                   allowed: CASE WHEN is_clothing THEN $min_clothing_share ELSE $min_share END}) AS purchases
 }
 WITH a, moments, x, collect({id: q.id, opened: q.opened, since: q.since, refunds: q.refunds,
@@ -214,25 +220,32 @@ WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.pu
 WITH anchor, time, kind, shared, size(active) AS active,
      [q IN active WHERE size(q.refunds) > 0 AND size(q.purchases) < $max_transactions] AS refunded
 WITH anchor, time, kind, shared, active, refunded,
-     [q IN refunded WHERE kind = 'Email' OR q.opened > time - $max_age_ms] AS young
-UNWIND [{old: false, accounts: young}, {old: true, accounts: CASE WHEN size(refunded) > size(young) THEN refunded ELSE [] END}]
-  AS found
-WITH anchor, time, kind, shared, active, found.old AS old, found.accounts AS refunded
+     [q IN refunded WHERE kind = 'Email' OR q.opened > time - $max_age_ms] AS young,
+     reduce(shops = [], shop IN [r IN coalesce(head([q IN refunded WHERE q.id = anchor]).refunds, []) WHERE r.time = time |
+                                 r.shop] | CASE WHEN shop IN shops THEN shops ELSE shops + [shop] END) AS shops
+WITH anchor, time, kind, shared, active,
+     [{old: false, shop: '', accounts: young}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
+      {old: true, shop: shop, accounts: [q IN refunded WHERE any(r IN q.refunds WHERE r.shop = shop) |
+                             {id: q.id, refunds: [r IN q.refunds WHERE r.shop = shop],
+                              purchases: [t IN q.purchases WHERE t.shop = shop]}]}] AS groups
+UNWIND groups AS found
+WITH anchor, time, kind, shared, active, found.old AS old, found.shop AS shop, found.accounts AS refunded
 WHERE size(refunded) >= CASE WHEN old THEN $min_old_accounts ELSE $min_accounts END
   AND size(refunded) >= $min_account_share * active AND any(q IN refunded WHERE q.id = anchor)
-WITH anchor, time, kind, shared, active, old, refunded,
+WITH anchor, time, kind, shared, active, old, shop, refunded,
      reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
      reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
 UNWIND refunded AS q
 UNWIND q.refunds AS r
-WITH anchor, time, kind, shared, active, old, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
-WITH anchor, time, kind, shared, active, old, purchases, allowed, count(DISTINCT account) AS accounts,
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, count(DISTINCT account) AS accounts,
      count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
      collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
 WHERE CASE WHEN old THEN refunds >= $min_old_refunds AND refunds >= $min_clothing_share * purchases
                          AND 2 * allowed < ($min_share + $min_clothing_share) * purchases
            ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed END
-WITH anchor, time, kind, shared, active, old, purchases, accounts, refunds, account_ids, card_ids, transactions ORDER BY old
+WITH anchor, time, kind, shared, active, old, purchases, accounts, refunds, account_ids, card_ids, transactions
+     ORDER BY old, refunds, transactions[0]
 WITH anchor, time, kind, shared, collect({active: active, purchases: purchases, accounts: accounts, refunds: refunds,
                                           account_ids: account_ids, card_ids: card_ids, transactions: transactions}) AS found
 WITH anchor, time, kind, shared, found[size(found) - 1] AS f
