@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 1
+version = 2
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -10,13 +10,15 @@ identity = ["device", "ip"]
 budget_ms = 100
 rationale = """
 Whoever buys a list of stolen cards first finds out which of them live: many cards that have not been seen at one
-device or IP before pay small amounts there within minutes, and most are declined.
+device or IP before pay small amounts there within minutes, and most are declined. Whoever takes hours over it does so
+from a device that has just appeared, and tries what lives once more, so that there it is the cards that are counted:
+five people who come to a new device are not declined every other one.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
 blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
 alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over many devices and IPs,
-or over hours. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first
+or over hours at an IP or at a device that is older than young_ms. A list of which most cards live. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first
 max_per_hour small transactions are read, and of these the first max_per_card of each card.
 """
 triage = "Is it one merchant or many? Which of the cards were approved: those are the ones that will be used."
@@ -26,8 +28,8 @@ device = { role = "core", label = "Device" }
 ip = { role = "core", label = "IP" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid small amounts in the window" }
-declined_share = { role = "measure", threshold = "min_declined_share", means = "declined share of the small transactions in the window" }
+cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid small amounts in the window, or at a young device ever" }
+declined_share = { role = "measure", threshold = "min_declined_share", means = "declined share of the small transactions in the window, or of the cards that made some at a young device" }
 merchants = { role = "measure", means = "merchants at which they were tried" }
 
 [[false_positives]]
@@ -48,17 +50,27 @@ min = 60000
 max = 3600000
 meaning = "how far back the window reaches, in milliseconds"
 
+[[false_positives]]
+name = "a new kiosk that sells small things: some of its customers are declined"
+fixture = "new_kiosk"
+
+[params.young_ms]
+default = 86400000
+min = 600000
+max = 86400000
+meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there"
+
 [params.min_cards]
 default = 5
 min = 2
 max = 50
-meaning = "distinct cards with small amounts that were used at the place for the first time in the window"
+meaning = "distinct cards with small amounts that were used at the place for the first time in the window, or at a young device"
 
 [params.min_declined_share]
 default = 0.5
 min = 0.1
 max = 1.0
-meaning = "declined share of the small transactions in the window"
+meaning = "declined share of the small transactions in the window, or of the cards at a young device"
 
 [params.small_amount]
 default = 1000
@@ -90,7 +102,9 @@ CALL {
   UNWIND CASE WHEN a.label = 'Device' THEN [a.id] ELSE [] END AS id
   MATCH (x:Device {id: id})
   WHERE x.hub_since > a.first
-  UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
+  WITH a, x, CASE WHEN x.first_seen > a.first - $young_ms AND x.first_seen < a.first - $window_ms THEN x.first_seen
+                  ELSE a.first - $window_ms END AS start
+  UNWIND range(start / 3600000, a.last / 3600000) AS hour
   CALL {
     WITH a, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
@@ -123,21 +137,32 @@ WITH a, x, c, t.time / 3600000 AS hour, collect(t) AS made
 MATCH (c)-[u:USED]->(x)
 UNWIND made[0..$max_per_card] AS t
 OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-WITH a, x.hub_since AS hub_since, t, c, u, m ORDER BY t.time DESC, t.id
-WITH a, hub_since,
-     collect({id: t.id, time: t.time, status: t.status, card: c.id, since: u.first_seen, merchant: m.id}) AS window
-WITH a, hub_since, window, [seen IN window | seen.time] AS moments
+WITH a, x, t, c, u, m ORDER BY t.time DESC, t.id
+WITH a, x.hub_since AS hub_since, CASE WHEN a.label = 'Device' THEN x.first_seen ELSE 0 END AS opened,
+     collect({id: t.id, time: t.time, declined: t.status = 'declined', card: c.id, since: u.first_seen,
+              merchant: m.id}) AS window
+WITH a, hub_since, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.label AS label, a.id AS anchor, time,
-     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH a.label AS label, a.id AS anchor, time, opened > time - $young_ms AS young, window
+WITH label, anchor, time, young,
+     [seen IN window WHERE seen.time <= time AND (young OR seen.time > time - $window_ms)] AS window
 WHERE size(window) >= $min_cards
 UNWIND window AS seen
-WITH label, anchor, time,
-     count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
-     1.0 * sum(CASE WHEN seen.status = 'declined' THEN 1 ELSE 0 END) / count(seen) AS declined_share,
-     count(DISTINCT seen.merchant) AS merchants,
-     collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND declined_share >= $min_declined_share
+WITH label, anchor, time, young, seen, seen.time > time - $window_ms AS recent
+WITH label, anchor, time, young, count(DISTINCT seen.card) AS all_cards,
+     count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined_cards,
+     count(DISTINCT CASE WHEN recent AND seen.since > time - $window_ms - 60000 THEN seen.card END) AS new_cards,
+     sum(CASE WHEN recent THEN 1 ELSE 0 END) AS made, sum(CASE WHEN recent AND seen.declined THEN 1 ELSE 0 END) AS declined,
+     collect(seen) AS window
+WITH label, anchor, time, young, all_cards, 1.0 * declined_cards / all_cards AS declined_cards, new_cards,
+     1.0 * declined / made AS declined, window
+WITH label, anchor, time, young, all_cards, declined_cards, new_cards, declined, window,
+     new_cards >= $min_cards AND declined >= $min_declined_share AS quick
+WHERE quick OR (young AND all_cards >= $min_cards AND declined_cards >= $min_declined_share)
+UNWIND [seen IN window WHERE seen.time > time - $window_ms OR NOT quick] AS seen
+WITH label, anchor, time, CASE WHEN quick THEN new_cards ELSE all_cards END AS cards,
+     CASE WHEN quick THEN declined ELSE declined_cards END AS declined_share,
+     count(DISTINCT seen.merchant) AS merchants, collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
 RETURN label AS anchor_label, anchor, time,
        CASE WHEN label = 'Device' THEN anchor END AS device, CASE WHEN label = 'IP' THEN anchor END AS ip,
        card_ids, transactions[0..$max_evidence] AS transactions, cards, declined_share, merchants

@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 3
+version = 4
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -11,10 +11,12 @@ budget_ms = 150
 rationale = """
 Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
 expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
+A cash machine has no price: where next to nothing but one amount is drawn, by enough cards, nothing need be known of its past.
 """
 source = "typology 17 of the catalogue"
 blind_spots = """
-A merchant first seen less than min_age_ms before the window has no baseline, and is not judged. Amounts that vary a
+A merchant first seen less than min_age_ms before the window has no baseline, and is not judged, unless it is a cash
+machine. Amounts that vary a
 little. An amount that is a usual price of the merchant. Bursts that are mostly declined. Online, cards that come from a
 device and an address each look like a crowd at a sale; a hub device or address counts as one for each card. At a
 terminal or a cash machine, where nothing is known of who pays, a burst has to exceed what the merchant takes in all, and
@@ -49,6 +51,14 @@ name = "a cash machine on salary day: round amounts, and many of them"
 fixture = "salary_day"
 
 [[false_positives]]
+name = "a new cash machine: people draw different sums"
+fixture = "new_machine"
+
+[[false_positives]]
+name = "a new shop with one price, or a new terminal"
+fixture = "new_shop"
+
+[[false_positives]]
 name = "a restaurant's rush hour, and a party that shares the bill"
 fixture = "shared_bill"
 
@@ -69,6 +79,18 @@ default = 8
 min = 3
 max = 1000
 meaning = "the same where nothing is known of who pays, and not at a cash machine: friends share a bill"
+
+[params.min_cards_young]
+default = 12
+min = 3
+max = 1000
+meaning = "the same at a cash machine that was first seen less than min_age_ms before the window"
+
+[params.min_young_share]
+default = 0.9
+min = 0.5
+max = 1.0
+meaning = "these cards among them and the other payouts of the window at such a machine: people draw different sums"
 
 [params.min_lift]
 default = 3.0
@@ -126,11 +148,11 @@ meaning = "transaction ids that a finding carries, the newest"
 */
 UNWIND $anchors AS a
 MATCH (m:Merchant {id: a.id})
-WHERE m.first_seen <= a.last - $window_ms - $min_age_ms
 UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
 MATCH (n:Tally {id: a.id + '|' + toString(hour)})
 WITH a, m, sum(n.transactions) AS most, sum(n.transactions - n.declined) AS approved
 WHERE most >= $min_cards AND 2 * approved >= $min_cards
+  AND (most >= $min_cards_young OR m.first_seen <= a.last - $window_ms - $min_age_ms)
 CALL {
   WITH a
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
@@ -157,10 +179,10 @@ CALL {
 }
 WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
      [seen IN window | seen.time] AS moments
-UNWIND [time IN times WHERE time IN moments AND opened <= time - $window_ms - $min_age_ms] AS time
+UNWIND [time IN times WHERE time IN moments] AS time
 WITH merchant, opened, amount, currency, time,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WHERE size(window) >= $min_cards
+WHERE size(window) >= CASE WHEN opened > time - $window_ms - $min_age_ms THEN $min_cards_young ELSE $min_cards END
 UNWIND window AS seen
 WITH merchant, opened, amount, currency, time, seen,
      CASE WHEN seen.device_hub > time THEN seen.device END AS device, CASE WHEN seen.ip_hub > time THEN seen.ip END AS ip,
@@ -176,9 +198,11 @@ WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS card
 WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, card_ids, device_ids, ip_ids, transactions,
      CASE WHEN devices < ips THEN devices ELSE ips END AS places
 WHERE cards >= $min_cards AND 2 * paid >= $min_cards
-  AND CASE WHEN 2 * online >= cards THEN online >= $min_per_place * places
+  AND CASE WHEN opened > time - $window_ms - $min_age_ms THEN 2 * drawn > cards AND cards >= $min_cards_young
+           WHEN 2 * online >= cards THEN online >= $min_per_place * places
            ELSE 2 * drawn > cards OR cards >= $min_cards_in_person END
-WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online, places, card_ids, device_ids,
+WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online,
+     opened > time - $window_ms - $min_age_ms AS young, places, card_ids, device_ids,
      ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
 CALL {
   WITH merchant, opened, time, start
@@ -196,7 +220,7 @@ CALL {
   RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS recent,
          collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS last_hours
 }
-WITH merchant, amount, currency, time, cards, seen_online, places, card_ids, device_ids, ip_ids, transactions,
+WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
      CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
      last_hours + same_hours AS past
 CALL {
@@ -213,8 +237,8 @@ CALL {
   }
   RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share
 }
-WITH merchant, amount, currency, time, cards, seen_online, places, card_ids, device_ids, ip_ids, transactions, volume,
-     usual_share
+WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
+     volume, usual_share
 WHERE usual_share <= $max_usual_share
 CALL {
   WITH merchant, amount, currency, time
@@ -226,6 +250,9 @@ CALL {
   WITH t LIMIT $max_per_hour
   RETURN count(t) AS others
 }
+WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
+     volume, usual_share, others
+WHERE NOT young OR cards >= $min_young_share * (cards + others)
 WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,
      CASE WHEN seen_online THEN usual_share * volume WHEN others > volume THEN others ELSE volume END AS expected
 WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,

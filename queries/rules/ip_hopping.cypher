@@ -1,7 +1,7 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 3
+version = 4
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
@@ -12,14 +12,16 @@ rationale = """
 A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
 a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
 and who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new
-phone has them too: it takes declines, other cards that came to the device the same day, or yet more networks.
+phone has them too: it takes declines, other cards that came to the device the same day, or yet more networks. An address of a carrier or a
+VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
+one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
 taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
-is told, that counts as a sign. Of a device no more than max_ips other cards are looked at. Addresses that have passed the hub cap are no evidence, and residential
-proxies are hardly ever hubs. Where no address of the window has a network, the first half of an IPv4 address (the
+is told, that counts as a sign. Of a device no more than max_ips other cards are looked at. Addresses that have passed the hub cap are no members, so
+that a script that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half of an IPv4 address (the
 first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
 the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
 first max_per_hour transactions at an address are read, and of a card's addresses the first max_ips.
@@ -33,7 +35,7 @@ device_ids = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
-signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices the same day, and networks beyond min_networks (one more where no device is told)" }
+signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices the same day, and networks beyond min_networks (one more where no device is told, one less for each address that many share and that min_ips needs)" }
 networks = { role = "measure", threshold = "min_networks", means = "networks that those addresses belong to" }
 
 [[false_positives]]
@@ -60,6 +62,10 @@ fixture = "family_on_a_train"
 name = "a traveller who changes between networks that the card knows"
 fixture = "known_networks"
 
+[[false_positives]]
+name = "a new card on a new phone that roams: gateways of three carriers, a declined payment, and home"
+fixture = "roaming"
+
 [params.window_ms]
 default = 3600000
 min = 300000
@@ -82,7 +88,7 @@ meaning = "distinct networks that those addresses belong to"
 default = 2
 min = 0
 max = 20
-meaning = "declined payments, other cards that came to its devices within new_ms, and networks beyond min_networks, taken together"
+meaning = "declined payments, other cards that came to its devices within new_ms, and networks beyond min_networks, taken together; one less for each shared address that min_ips needs"
 
 [params.new_ms]
 default = 86400000
@@ -113,7 +119,7 @@ CALL {
   WITH a
   MATCH (c:Card {id: a.id})-[u:USED]->(i:IP)
   WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-    AND u.first_seen > a.first - $new_ms - 60000 AND i.hub_since > a.first
+    AND u.first_seen > a.first - $new_ms - 60000
   RETURN i, u.first_seen AS since ORDER BY since, i.id LIMIT $max_ips
 }
 WITH a, collect({node: i, since: since}) AS ips
@@ -149,14 +155,17 @@ CALL {
 UNWIND a.times AS time
 WITH a.id AS card, time, [own IN held WHERE own.since <= time - $new_ms - 60000 | own.device] AS held,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
-                       AND seen.until > time AND seen.since > time - $new_ms - 60000] AS window
+                       AND seen.since > time - $new_ms - 60000] AS window
 WHERE size(window) >= $min_ips AND window[0].time = time AND none(seen IN window WHERE coalesce(seen.device, '') IN held)
 UNWIND window AS seen
-WITH card, time, count(DISTINCT seen.ip) AS ips, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
+WITH card, time, count(DISTINCT seen.ip) AS ips,
+     count(DISTINCT CASE WHEN seen.until > time THEN seen.ip END) AS own, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
      sum(CASE WHEN seen.declined THEN 1 ELSE 0 END) AS declines, count(seen.device) AS seen_on,
-     collect(DISTINCT seen.ip) AS ip_ids, collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
+     collect(DISTINCT CASE WHEN seen.until > time THEN seen.ip END) AS ip_ids,
+     collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
      collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
-WITH card, time, ips, CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, ip_ids, device_ids,
+WITH card, time, ips, CASE WHEN own < $min_ips THEN $min_ips - own ELSE 0 END AS lacking,
+     CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, ip_ids, device_ids,
      account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks
 CALL {
@@ -168,7 +177,7 @@ CALL {
   RETURN count(o) AS others
 }
 WITH card, time, ips, networks, ip_ids, device_ids, account_ids, transactions,
-     declines + others + networks - $min_networks + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
+     declines + others + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
 WHERE signs >= $min_signs
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids, account_ids,
        transactions[0..$max_evidence] AS transactions, ips, networks, signs

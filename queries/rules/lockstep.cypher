@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -12,13 +12,15 @@ rationale = """
 A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
 them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
 the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
-more, so that a merchant at which the card was present counts half.
+more, so that a merchant at which the card was present counts half. So does one in a crowd, where only those who paid
+next to the card count: a ring that takes its cards through popular shops pays with them one after the other.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
 blind_spots = """
 Groups that share fewer merchants in the window, spread over more than an hour, or go where each of their cards has been
-before. A crowd hides a small group: where more than max_crowd payments were made around a
-card's own, it takes min_share of them. A coach party that shops in small places looks like a ring. At the start of a
+before. A small group that keeps to popular merchants: where others made more than max_crowd payments around a card's own,
+and the peers less than min_share of them, a merchant counts half, and only for peers that are among the max_crowd
+nearest. A coach party that shops in small places looks like a ring. At the start of a
 stream every merchant is new. Of a card's new merchants the first max_merchants are read, and of a merchant's hour the
 first max_per_hour transactions.
 """
@@ -30,7 +32,7 @@ peer_ids = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
-merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person counts half" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person, or in a crowd, counts half" }
 
 [[false_positives]]
 name = "visitors of a concert, at the ticket shop and the bar"
@@ -74,19 +76,19 @@ meaning = "other cards that were at min_merchants of the same merchants, at leas
 default = 3
 min = 2
 max = 20
-meaning = "merchants new to the card that it shares with another; one at which it was present counts half"
+meaning = "merchants new to the card that it shares with another; one at which it was present, or in a crowd, counts half"
 
 [params.max_crowd]
 default = 30
 min = 5
 max = 200
-meaning = "up to how many payments of others around a card's own a merchant counts in any case"
+meaning = "up to how many payments of others around a card's own are no crowd; in one, as many of the nearest count"
 
 [params.min_share]
 default = 0.5
 min = 0.1
 max = 1.0
-meaning = "the peers' share of these payments, from which on it counts all the same"
+meaning = "the peers' share of these payments, from which on they are no crowd either"
 
 [params.max_merchants]
 default = 20
@@ -193,32 +195,37 @@ CALL {
   WITH a, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
   WHERE size(met) > 0
   UNWIND a.times AS time
-  WITH a.id AS card, time, peer, visit, met,
-       [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-  WHERE size(own) > 0 AND visit.since > time - $window_ms - 60000
+  WITH a.id AS card, time, peer, visit, met
+  WHERE visit.since > time - $window_ms - 60000
+  UNWIND [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
   WITH card, time, peer, visit.merchant AS merchant, own,
-       [o IN met WHERE o.time > time - $window_ms AND o.time <= time
-                   AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS visits,
-       size([o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
-                                 AND any(s IN own WHERE abs(s.time - o.time) <= $together_ms)]) AS crowd
+       [o IN met WHERE o.time > time - $window_ms AND o.time <= time AND abs(own.time - o.time) <= $together_ms] AS visits,
+       [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
+                            AND abs(own.time - o.time) <= $together_ms | abs(own.time - o.time)] AS gaps
   WHERE size(visits) > 0
-  WITH card, time, peer, collect({merchant: merchant, own: own, visits: visits, crowd: crowd}) AS shared
-  WHERE size(shared) >= $min_merchants
+  WITH card, time, peer, merchant, own, visits, gaps,
+       reduce(least = $together_ms, o IN visits | CASE WHEN abs(own.time - o.time) < least THEN abs(own.time - o.time)
+                                                       ELSE least END) AS nearest
+  WITH card, time, peer, count(DISTINCT merchant) AS common,
+       collect({merchant: merchant, own: own, visits: visits, crowd: size(gaps),
+                nearer: size([gap IN gaps WHERE gap <= nearest])}) AS shared
+  WHERE common >= $min_merchants
   UNWIND shared AS s
-  WITH card, time, s.merchant AS merchant, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
-       collect({peer: peer, own: s.own, visits: s.visits}) AS ties
-  WHERE crowd <= $max_crowd OR theirs >= $min_share * crowd
-  UNWIND ties AS tie
-  WITH card, time, merchant, tie, tie.own[0].weight AS weight,
-       any(s IN tie.own WHERE s.time = time) AND any(o IN tie.visits WHERE o.time >= time - $together_ms) AS here
-  WITH card, time, tie.peer AS peer, sum(weight) AS met,
-       collect({merchant: merchant, here: here, seen: tie.own + tie.visits}) AS shared
+  WITH card, time, s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
+       collect({peer: peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
+  WITH card, time, merchant, ties, crowd > $max_crowd AND theirs < $min_share * crowd AS crowded
+  UNWIND [tie IN ties WHERE NOT crowded OR tie.nearer <= $max_crowd] AS tie
+  WITH card, time, tie.peer AS peer, merchant,
+       max(tie.own.weight * CASE WHEN crowded THEN 0.5 ELSE 1.0 END) AS weight,
+       max(CASE WHEN tie.own.time = time THEN 1 ELSE 0 END) AS here, collect([tie.own] + tie.visits) AS seen
+  WITH card, time, peer, sum(weight) AS met, collect({merchant: merchant, here: here = 1, seen: seen}) AS shared
   WHERE met >= $min_merchants
   WITH card, time, collect({peer: peer, shared: shared}) AS found
   WHERE size(found) >= $min_peers
   UNWIND found AS p
   UNWIND p.shared AS s
-  UNWIND s.seen AS seen
+  UNWIND s.seen AS occasion
+  UNWIND occasion AS seen
   WITH card, time, p.peer AS peer, s.merchant AS merchant, s.here AS here, seen ORDER BY seen.time DESC, seen.id
   WITH card, time, count(DISTINCT peer) AS others, count(DISTINCT merchant) AS places,
        collect(DISTINCT peer) AS peer_ids,

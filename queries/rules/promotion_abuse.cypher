@@ -1,7 +1,7 @@
 /*
 id = "promotion_abuse"
 title = "Promotion abuse"
-version = 2
+version = 3
 status = "stable"
 severity = "medium"
 anchor = ["Device"]
@@ -9,8 +9,8 @@ identity = ["device", "promotion"]
 budget_ms = 100
 rationale = """
 A promotion is meant to be used once by each customer. Several accounts on one device, each of which buys for the
-first time only days before it redeems the same promotion, are one customer who comes back under new names. When an
-account was opened says less: names are also bought, or put by for later, years old and never used.
+first time only days before it redeems the same promotion, or another of the same shop, are one customer who comes back under
+new names: a shop that changes its code every week makes the same offer. When an account was opened says less: names are also bought, or put by for later, years old and never used.
 """
 source = "typology 11 of the catalogue"
 blind_spots = """
@@ -27,7 +27,7 @@ promotion = { role = "fact" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "new accounts that redeemed the promotion on the device in the window" }
+accounts = { role = "measure", threshold = "min_accounts", means = "new accounts that redeemed the promotion, or another of the shop, on the device in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among the accounts that bought anything on the device in the window" }
 
 [[false_positives]]
@@ -56,7 +56,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "accounts that redeemed one promotion on the device in the window while they were new here"
+meaning = "accounts that redeemed one promotion, or one shop's, on the device in the window while they were new here"
 
 [params.max_age_ms]
 default = 259200000
@@ -126,7 +126,8 @@ CALL {
   MATCH (p:Account {id: account})
   UNWIND made[0..$max_per_account] AS t
   MATCH (t)<-[:MADE]-(c:Card)
-  RETURN {id: t.id, time: t.time, account: account, card: c.id,
+  OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
+  RETURN {id: t.id, time: t.time, account: account, card: c.id, shop: m.id,
           redeemed: CASE WHEN p.first_seen > t.time - $max_age_ms THEN promotion END} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
@@ -137,10 +138,16 @@ WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms A
 WHERE size(window) >= $min_accounts
 UNWIND window AS seen
 WITH device, time, count(DISTINCT seen.account) AS active, collect(seen) AS window
-UNWIND [seen IN window WHERE seen.redeemed IS NOT NULL] AS seen
-WITH device, time, active, seen.redeemed AS promotion, max(seen.time) AS newest,
-     count(DISTINCT seen.account) AS accounts, collect(DISTINCT seen.account) AS account_ids,
-     collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
-WHERE newest = time AND accounts >= $min_accounts AND accounts >= $min_share * active
+WITH device, time, active, window, [seen IN window WHERE seen.redeemed IS NOT NULL AND seen.time = time] AS now
+UNWIND range(0, size(now) - 1) AS n
+WITH device, time, active, window, now, now[n].redeemed AS promotion,
+     any(earlier IN now[0..n] WHERE earlier.redeemed = now[n].redeemed) AS repeated
+WHERE NOT repeated
+WITH device, time, active, window, promotion, [seen IN now WHERE seen.redeemed = promotion | seen.shop] AS shops
+UNWIND [seen IN window WHERE seen.redeemed = promotion OR (seen.redeemed IS NOT NULL AND seen.shop IN shops)] AS seen
+WITH device, time, active, promotion, count(DISTINCT seen.account) AS accounts,
+     collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.card) AS card_ids,
+     collect(seen.id) AS transactions
+WHERE accounts >= $min_accounts AND accounts >= $min_share * active
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, promotion, account_ids, card_ids,
        transactions[0..$max_evidence] AS transactions, accounts, 1.0 * accounts / active AS share

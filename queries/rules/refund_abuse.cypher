@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 3
+version = 4
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -12,11 +12,12 @@ Goods that never came, empty boxes sent back: one hand that lives on refunds nee
 had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
-one roof are no ring.
+one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
+pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
-Old accounts (max_age_ms) that share no e-mail; without account_created an account is as old as its first transaction
+Two old accounts (max_age_ms) that share no e-mail, or more that are refunded less or buy clothes; without account_created an account is as old as its first transaction
 here, so that at the start of a stream all are young. Accounts that share nothing but cards. Rings that buy clothing,
 of which much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
 household who are both new, and both unlucky. Of an account's identifiers, and of its devices, the first max_identifiers are read, of
@@ -32,14 +33,22 @@ device = { role = "core", label = "Device" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window; young ones, unless it is an e-mail" }
-refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; min_refunds at least, unless it is an e-mail" }
+accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window: young ones, unless it is an e-mail, or min_old_accounts" }
+refunds = { role = "measure", threshold = "min_email_refunds", means = "purchases that were refunded to them in the window; unless it is an e-mail, min_refunds at least, or min_old_refunds where some are old" }
 share = { role = "measure", threshold = "min_share", means = "refunds for each purchase of theirs in the window" }
 account_share = { role = "measure", threshold = "min_account_share", means = "these accounts among all with this identifier that bought anything in the window" }
 
 [[false_positives]]
 name = "a household that has been buying, and returning, for years"
 fixture = "household"
+
+[[false_positives]]
+name = "a household of old customers that has clothes sent to try on, and keeps few"
+fixture = "old_household"
+
+[[false_positives]]
+name = "a household that is unlucky at several shops"
+fixture = "several_shops"
 
 [[false_positives]]
 name = "a young couple that orders clothes to try on, and sends back most of them"
@@ -72,6 +81,18 @@ default = 2
 min = 2
 max = 500
 meaning = "the same for accounts that share an e-mail"
+
+[params.min_old_accounts]
+default = 3
+min = 2
+max = 50
+meaning = "the same for accounts that share a phone, an address or a device, and are not all young"
+
+[params.min_old_refunds]
+default = 8
+min = 2
+max = 500
+meaning = "purchases that one shop refunded to these: min_clothing_share of all they bought there, less than half of it clothing"
 
 [params.min_share]
 default = 0.3
@@ -141,7 +162,6 @@ CALL {
 }
 WITH a, p, moments, x
 WHERE (x.degree >= $min_accounts OR labels(x)[0] = 'Device') AND x.hub_since > a.first
-  AND (labels(x)[0] = 'Email' OR coalesce(p.created, p.first_seen) > a.first - $max_age_ms)
 CALL {
   WITH a, x
   MATCH (x)<-[h:HAS]-(q:Account)
@@ -160,8 +180,9 @@ CALL {
   USING INDEX SEEK r:Transaction(refunded_account)
   WHERE r.time >= (a.first - $window_ms) / 86400000 * 86400000 AND r.time <= a.last
   MATCH (r)<-[:MADE]-(c:Card)
-  WITH r, c ORDER BY r.time, r.id
-  WITH r.time / 86400000 AS day, collect({id: r.id, time: r.time, card: c.id,
+  OPTIONAL MATCH (r)-[:AT]->(m:Merchant)
+  WITH r, c, m ORDER BY r.time, r.id
+  WITH r.time / 86400000 AS day, collect({id: r.id, time: r.time, card: c.id, shop: coalesce(m.id, ''),
                                           purchase: coalesce(r.original_transaction_id, r.id)}) AS made
   UNWIND made[0..$max_transactions] AS refund
   RETURN collect(refund) AS refunds
@@ -179,11 +200,12 @@ CALL {
     AND t.time >= (a.first - $window_ms) / 86400000 * 86400000 AND t.time <= a.last
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   WITH t, m ORDER BY t.time, t.id
-  WITH t.time / 86400000 AS day, collect({time: t.time, category: toLower(coalesce(m.category, ''))}) AS made
+  WITH t.time / 86400000 AS day, collect({time: t.time, shop: coalesce(m.id, ''),
+                                          category: toLower(coalesce(m.category, ''))}) AS made
   UNWIND made[0..$max_transactions] AS purchase
   WITH purchase, purchase.category STARTS WITH '56' OR purchase.category CONTAINS 'cloth'
        OR purchase.category CONTAINS 'apparel' OR purchase.category CONTAINS 'fashion' AS is_clothing
-  RETURN collect({time: purchase.time,
+  RETURN collect({time: purchase.time, shop: purchase.shop,
                   allowed: CASE WHEN is_clothing THEN $min_clothing_share ELSE $min_share END}) AS purchases
 }
 WITH a, moments, x, collect({id: q.id, opened: q.opened, since: q.since, refunds: q.refunds,
@@ -196,20 +218,39 @@ WITH a.id AS anchor, time, labels(x)[0] AS kind, x.id AS shared,
        purchases: [t IN q.purchases WHERE t.time > time - $window_ms AND t.time <= time]}] AS holders
 WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.purchases) > 0] AS active
 WITH anchor, time, kind, shared, size(active) AS active,
-     [q IN active WHERE (kind = 'Email' OR q.opened > time - $max_age_ms) AND size(q.refunds) > 0
-      AND size(q.purchases) < $max_transactions] AS refunded
-WHERE size(refunded) >= $min_accounts AND size(refunded) >= $min_account_share * active
-  AND any(q IN refunded WHERE q.id = anchor)
+     [q IN active WHERE size(q.refunds) > 0 AND size(q.purchases) < $max_transactions] AS refunded
 WITH anchor, time, kind, shared, active, refunded,
+     [q IN refunded WHERE kind = 'Email' OR q.opened > time - $max_age_ms] AS young,
+     reduce(shops = [], shop IN [r IN coalesce(head([q IN refunded WHERE q.id = anchor]).refunds, []) WHERE r.time = time |
+                                 r.shop] | CASE WHEN shop IN shops THEN shops ELSE shops + [shop] END) AS shops
+WITH anchor, time, kind, shared, active,
+     [{old: false, shop: '', accounts: young}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
+      {old: true, shop: shop, accounts: [q IN refunded WHERE any(r IN q.refunds WHERE r.shop = shop) |
+                             {id: q.id, refunds: [r IN q.refunds WHERE r.shop = shop],
+                              purchases: [t IN q.purchases WHERE t.shop = shop]}]}] AS groups
+UNWIND groups AS found
+WITH anchor, time, kind, shared, active, found.old AS old, found.shop AS shop, found.accounts AS refunded
+WHERE size(refunded) >= CASE WHEN old THEN $min_old_accounts ELSE $min_accounts END
+  AND size(refunded) >= $min_account_share * active AND any(q IN refunded WHERE q.id = anchor)
+WITH anchor, time, kind, shared, active, old, shop, refunded,
      reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
      reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
 UNWIND refunded AS q
 UNWIND q.refunds AS r
-WITH anchor, time, kind, shared, active, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
-WITH anchor, time, kind, shared, active, purchases, allowed, count(DISTINCT account) AS accounts,
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, count(DISTINCT account) AS accounts,
      count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
      collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
-WHERE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed
+WHERE CASE WHEN old THEN refunds >= $min_old_refunds AND refunds >= $min_clothing_share * purchases
+                         AND 2 * allowed < ($min_share + $min_clothing_share) * purchases
+           ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed END
+WITH anchor, time, kind, shared, active, old, purchases, accounts, refunds, account_ids, card_ids, transactions
+     ORDER BY old, refunds, transactions[0]
+WITH anchor, time, kind, shared, collect({active: active, purchases: purchases, accounts: accounts, refunds: refunds,
+                                          account_ids: account_ids, card_ids: card_ids, transactions: transactions}) AS found
+WITH anchor, time, kind, shared, found[size(found) - 1] AS f
+WITH anchor, time, kind, shared, f.active AS active, f.purchases AS purchases, f.accounts AS accounts,
+     f.refunds AS refunds, f.account_ids AS account_ids, f.card_ids AS card_ids, f.transactions AS transactions
 RETURN 'Account' AS anchor_label, anchor, time,
        CASE WHEN kind = 'Email' THEN shared END AS email, CASE WHEN kind = 'Phone' THEN shared END AS phone,
        CASE WHEN kind = 'Address' THEN shared END AS address,
