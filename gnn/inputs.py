@@ -40,7 +40,8 @@ class Scaling:
     def __call__(self, features: Floats) -> Floats:
         """(n, names) to (n, names), most within (-3, 3) and none farther than 10."""
         scaled = (_squash(features) - self.mean) / self.spread
-        return np.clip(np.nan_to_num(scaled), -_FARTHEST, _FARTHEST)
+        clipped: Floats = np.clip(np.nan_to_num(scaled), -_FARTHEST, _FARTHEST)
+        return clipped
 
 
 def _squash(features: Floats) -> Floats:

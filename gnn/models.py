@@ -95,7 +95,9 @@ class OneCount:
 def feature_columns(dataset: Dataset, rows: Ints, names: tuple[str, ...], *, later: bool) -> NDArray[np.float32]:
     """The named features of rows (n, names)."""
     known = [*dataset.features.names, *(dataset.features.later_names if later else [])]
-    return own_features(dataset, later=later)[np.ix_(rows, [known.index(name) for name in names])]
+    columns = np.array([known.index(name) for name in names])
+    chosen: NDArray[np.float32] = own_features(dataset, later=later)[np.ix_(rows, columns)]
+    return chosen
 
 
 def _predicted(booster: lightgbm.Booster, features: NDArray[np.float32]) -> Scores:

@@ -23,9 +23,9 @@ class NeighbourSampler:
         transactions, columns = np.nonzero(nodes >= 0)
         named = nodes[transactions, columns]
         order = np.argsort(named, kind="stable")  # row-major before, so each entity's stay in the order of time
-        self._transactions = transactions[order]
         # Entity and transaction in one number: sorted, and sought with one binary search for each question.
-        self._keys = named[order] * self._count + self._transactions
+        self._keys = named[order] * self._count + transactions[order]
+        self._transactions = np.append(transactions[order], -1)  # never empty
         self._starts = np.searchsorted(named[order], np.arange(node_count))
 
     def before(self, moments: Ints) -> Ints:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gnn.dataset import Dataset, load_dataset
 from gnn.snapshot import write_snapshot
-from graph.events import Entity, Label, Transaction
+from graph.events import Entity, Label, Transaction, Verdict
 
 DAY_MS = 86_400_000
 START = 1_700_000_000_000
@@ -69,7 +69,7 @@ def bursts(seed: int, count: int = 3000) -> tuple[list[Transaction], list[Label]
 
 def label(transaction_id: str, fraud: bool, known_at: int) -> Label:
     """One word on one transaction."""
-    verdict = "fraud" if fraud else "legitimate"
+    verdict: Verdict = "fraud" if fraud else "legitimate"
     return Label(subject=Entity("Transaction", transaction_id), verdict=verdict, source="test", time=known_at)
 
 
