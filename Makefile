@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11
 
-.PHONY: demo test check format bench detection memory chaos requirements
+.PHONY: demo test check format bench detection quality memory chaos requirements
 
 # A simulated stream, the embedded engine, and the rings that were found.
 demo: .venv/core.stamp
@@ -35,6 +36,10 @@ bench: .venv/dev.stamp
 detection: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.detection --seeds 201 202 203
 
+# How good learned scores are on the public sets, which are not part of the repository.
+quality: .venv/dev.stamp
+	$(BIN)/ringwatch report quality --data $(DATA)
+
 # Memory over ten million payments, as a plot.
 memory: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.memory
@@ -47,7 +52,8 @@ chaos: .venv/dev.stamp
 requirements:
 	$(COMPILE) setup.cfg --output-file requirements.txt
 	$(COMPILE) --extra evaluate --constraint requirements.txt setup.cfg --output-file requirements-evaluate.txt
-	$(COMPILE) --extra dev --extra evaluate --constraint requirements-evaluate.txt setup.cfg --output-file requirements-dev.txt
+	$(COMPILE) --extra gnn --constraint requirements-evaluate.txt setup.cfg --output-file requirements-gnn.txt
+	$(COMPILE) --extra dev --extra evaluate --extra gnn --constraint requirements-gnn.txt setup.cfg --output-file requirements-dev.txt
 
 # Not .venv/bin/python: Debian without python3-venv leaves one behind that has no pip.
 .venv/bin/pip:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from graph.errors import ConfigurationError, RingwatchError
-from ringwatch.commands import allow, dead_letters, rings, rules
+from ringwatch.commands import allow, dead_letters, report, rings, rules
 from ringwatch.commands.backtest import backtest
 from ringwatch.commands.demo import demo
 from ringwatch.commands.doctor import doctor
@@ -15,6 +15,8 @@ from ringwatch.commands.evaluate import evaluate
 from ringwatch.commands.produce import produce
 from ringwatch.commands.run import run
 from ringwatch.commands.simulate import simulate
+from ringwatch.commands.snapshot import snapshot
+from ringwatch.commands.train import train
 
 app = typer.Typer(
     name="ringwatch",
@@ -29,11 +31,14 @@ app.command()(backtest)
 app.command()(produce)
 app.command()(simulate)
 app.command()(evaluate)
+app.command()(snapshot)
+app.command()(train)
 app.command()(doctor)
 app.add_typer(rules.app, name="rules")
 app.add_typer(rings.app, name="rings")
 app.add_typer(allow.app, name="allow")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:

@@ -1,0 +1,169 @@
+"""Training a network on a dataset, and asking it: mini-batches of transactions, each with its entities' trees."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from gnn.dataset import Dataset
+from gnn.inputs import GraphInputs, Scaling
+from gnn.network import Network, Shape
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES = 512, 64, 40
+_VALIDATED_HONEST_PER_FRAUD = 50
+_AT_LEAST_HONEST = 10_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    ``pass_ms`` is how often the graph is passed over: entities are seen as they were at the last pass before a
+    transaction, in training as in service. ``honest_per_fraud`` thins the majority, anew in each epoch.
+    """
+
+    fan_out: tuple[int, int] = (16, 4)
+    hidden: int = 64
+    embedding: int = 16
+    epochs: int = 10
+    patience: int = 3
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    honest_per_fraud: int = 10
+    pass_ms: int = 60_000
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained network, what its inputs are scaled by, and after how many epochs it was at its best."""
+
+    network: Network
+    recipe: Recipe
+    scaling: Scaling
+    own_scaling: Scaling
+    later: bool
+    epochs: int
+
+
+def moments(dataset: Dataset, rows: Ints, recipe: Recipe, *, later: bool) -> Ints:
+    """At which pass (epoch ms) the entities of transactions (n) are looked at.
+
+    At arrival that is the last pass before; later it is one ``later_ms`` after.
+    """
+    times = dataset.times[rows]
+    return times + dataset.later_ms if later else times // recipe.pass_ms * recipe.pass_ms
+
+
+def own_features(dataset: Dataset, *, later: bool) -> Floats:
+    """What a transaction is judged by beside its entities' embeddings (n, names)."""
+    return np.hstack([dataset.arrival, dataset.later]) if later else dataset.arrival
+
+
+def learn(
+    dataset: Dataset,
+    fraud: Bools,
+    train: Ints,
+    recipe: Recipe,
+    seed: int,
+    *,
+    validate: Ints | None = None,
+    later: bool = False,
+) -> Learned:
+    """Train on rows ``train``; only ``fraud`` (n) of these, and of ``validate``, is looked at.
+
+    With rows to ``validate`` on, the epoch with the best average precision there is kept; without them all epochs
+    of the recipe are gone through.
+    """
+    fabric = Fabric(accelerator="auto", devices=1)
+    fabric.seed_everything(seed, verbose=False)
+    rng = np.random.default_rng(seed)
+    own = own_features(dataset, later=later)
+    shape = Shape(
+        dataset.features.kinds,
+        inputs=dataset.arrival.shape[1],
+        extra=own.shape[1] - dataset.arrival.shape[1],
+        hidden=recipe.hidden,
+        embedding=recipe.embedding,
+    )
+    scaling, own_scaling = Scaling.of(dataset.arrival[train]), Scaling.of(own[train])
+    bare = Network(shape)
+    network, optimizer = fabric.setup(
+        bare, torch.optim.AdamW(bare.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    )
+    learned = Learned(bare, recipe, scaling, own_scaling, later, 0)
+    inputs = _inputs(dataset, learned, fabric.device)
+    loss_of = torch.nn.BCEWithLogitsLoss()
+    best_score, best_state, best_epoch = -1.0, bare.state_dict(), recipe.epochs
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        for rows in _batches(fraud, train, recipe, rng):
+            odds, _ = network(*inputs.of(rows, moments(dataset, rows, recipe, later=later)))
+            loss = loss_of(odds, torch.from_numpy(fraud[rows].astype(np.float32)).to(fabric.device))
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            optimizer.step()
+        if validate is None:
+            continue
+        sample = _thinned(fraud, validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
+        score = float(average_precision_score(fraud[sample], _asked(dataset, learned, inputs, sample)[0]))
+        if score > best_score:
+            best_score, best_state, best_epoch = score, copy.deepcopy(bare.state_dict()), epoch
+        if epoch - best_epoch >= recipe.patience:
+            break
+    if validate is not None:
+        bare.load_state_dict(best_state)
+    return Learned(bare, recipe, scaling, own_scaling, later, best_epoch)
+
+
+def ask(dataset: Dataset, learned: Learned, rows: Ints) -> tuple[NDArray[np.float64], Floats]:
+    """Log-odds (n) of transactions, and their entities' embeddings (n, kinds * embedding)."""
+    device = next(learned.network.parameters()).device
+    return _asked(dataset, learned, _inputs(dataset, learned, device), rows)
+
+
+def _inputs(dataset: Dataset, learned: Learned, device: torch.device) -> GraphInputs:
+    own = learned.own_scaling(own_features(dataset, later=learned.later))
+    return GraphInputs(dataset, learned.scaling(dataset.arrival), own, learned.recipe.fan_out, device)
+
+
+@torch.no_grad()
+def _asked(
+    dataset: Dataset, learned: Learned, inputs: GraphInputs, rows: Ints
+) -> tuple[NDArray[np.float64], Floats]:
+    learned.network.eval()
+    odds, embeddings = [], []
+    for start in range(0, len(rows), 2 * _LARGEST_BATCH):
+        part = rows[start : start + 2 * _LARGEST_BATCH]
+        when = moments(dataset, part, learned.recipe, later=learned.later)
+        told, embedded = learned.network(*inputs.of(part, when))
+        odds.append(told.cpu().numpy())
+        embeddings.append(embedded.flatten(1).cpu().numpy())
+    return np.concatenate(odds).astype(np.float64), np.concatenate(embeddings)
+
+
+def _batches(fraud: Bools, train: Ints, recipe: Recipe, rng: np.random.Generator) -> Iterator[Ints]:
+    """One epoch's rows in random order; small data in small batches, so that there are enough of them."""
+    chosen = rng.permutation(_thinned(fraud, train, recipe.honest_per_fraud, rng))
+    size = min(max(len(chosen) // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+    for start in range(0, len(chosen), size):
+        yield chosen[start : start + size]
+
+
+def _thinned(fraud: Bools, rows: Ints, honest_per_fraud: int, rng: np.random.Generator) -> Ints:
+    """All fraud among rows, and so many honest ones for each, or some thousand where that is more."""
+    accused, honest = rows[fraud[rows]], rows[~fraud[rows]]
+    wanted = max(honest_per_fraud * len(accused), _AT_LEAST_HONEST)
+    if len(honest) > wanted:
+        honest = rng.choice(honest, wanted, replace=False)
+    return np.concatenate([accused, honest])

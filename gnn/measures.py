@@ -1,0 +1,97 @@
+"""How good scores are: at every threshold, at a fixed alert budget, and as probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+#: Shares of the transactions that analysts can look at.
+BUDGETS = (0.01, 0.05)
+
+_RESAMPLES = 200
+
+
+class AtBudget(msgspec.Struct, frozen=True):
+    """What the highest-scored ``share`` of the transactions holds."""
+
+    share: float
+    recall: float
+    precision: float
+
+
+class Measures(msgspec.Struct, frozen=True, kw_only=True):
+    """How scores do on transactions that were not learned from.
+
+    ``interval`` holds the middle 95 % of the average precision when transactions are drawn anew with replacement.
+    """
+
+    transactions: int
+    frauds: int
+    average_precision: float
+    interval: tuple[float, float]
+    roc_auc: float
+    brier: float
+    budgets: list[AtBudget]
+
+
+def measure(fraud: NDArray[np.bool_], scores: NDArray[np.float64], budgets: Sequence[float] = BUDGETS) -> Measures:
+    """Measure probabilities (n) against the truth (n), of which there must be both kinds."""
+    return Measures(
+        transactions=len(fraud),
+        frauds=int(fraud.sum()),
+        average_precision=float(average_precision_score(fraud, scores)),
+        interval=_interval(fraud, scores),
+        roc_auc=float(roc_auc_score(fraud, scores)),
+        brier=float(brier_score_loss(fraud, scores)),
+        budgets=[_at_budget(fraud, scores, share) for share in budgets],
+    )
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """Transactions of like probability: how many, what was foretold on average, and the share that was fraud."""
+
+    transactions: int
+    foretold: float
+    came_true: float
+
+
+def reliability(fraud: NDArray[np.bool_], scores: NDArray[np.float64], bins: int = 10) -> list[Bin]:
+    """Whether probabilities (n) mean what they say: bins of equal width, those that are empty left out."""
+    places = np.minimum((scores * bins).astype(int), bins - 1)
+    return [
+        Bin(int(ours.sum()), float(scores[ours].mean()), float(fraud[ours].mean()))
+        for place in range(bins)
+        if (ours := places == place).any()
+    ]
+
+
+def _at_budget(fraud: NDArray[np.bool_], scores: NDArray[np.float64], share: float) -> AtBudget:
+    opened = max(1, round(share * len(fraud)))
+    hits = int(fraud[np.argsort(-scores, kind="stable")[:opened]].sum())
+    return AtBudget(share, recall=hits / int(fraud.sum()), precision=hits / opened)
+
+
+def _interval(fraud: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
+    """By the bootstrap; on many transactions the honest majority is thinned, and weighs accordingly more."""
+    rng = np.random.default_rng(0)
+    chosen, weight = _thinned(fraud, rng)
+    drawn = []
+    for _ in range(_RESAMPLES):
+        sample = rng.choice(chosen, len(chosen))
+        if fraud[sample].any():
+            weights = np.where(fraud[sample], 1.0, weight)
+            drawn.append(average_precision_score(fraud[sample], scores[sample], sample_weight=weights))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _thinned(fraud: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+    most = 50_000
+    honest, accused = np.flatnonzero(~fraud), np.flatnonzero(fraud)
+    if len(honest) <= most:
+        return np.concatenate([accused, honest]), 1.0
+    return np.concatenate([accused, rng.choice(honest, most, replace=False)]), len(honest) / most

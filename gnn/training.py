@@ -1,0 +1,120 @@
+"""``ringwatch train``: all contenders on a snapshot, the best of them as a model with its card.
+
+What was labelled when is taken as it was. The latest part of the snapshot is measured on; what is learned from
+ends so long before that complaints had time to come in, with the labels that were known when the measured part
+began. A transaction of which nobody had complained by then is taken for honest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnn.calibration import Calibration
+from gnn.card import Card, MomentCard, write_card
+from gnn.contenders import Field, Outcome, Split, best, compete
+from gnn.dataset import Dataset, load_dataset
+from gnn.learning import Recipe
+from gnn.measures import measure, reliability
+from gnn.storage import Scorer, save
+from graph.errors import ConfigurationError, ServiceError
+
+#: The moments at which a transaction is scored, and the folders of their models.
+MOMENTS = {"arrival": False, "later": True}
+
+_DAY_MS = 86_400_000
+_TEST_SHARE = 0.2
+_FEWEST_FRAUDS = 20
+
+
+def train(
+    snapshot: Path,
+    out: Path,
+    *,
+    complaint_days: int,
+    seeds: Sequence[int],
+    recipe: Recipe | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Card:
+    """Train on a snapshot and write the best contenders into a new folder, with their card; returns the card.
+
+    Raises:
+        ConfigurationError: the snapshot is none or damaged, the folder has something in it, or there is too little
+            known fraud to learn from or to measure on.
+        ServiceError: the disk is full, say.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ConfigurationError(f"{out} is not empty: a model is never changed")
+    dataset, manifest = load_dataset(snapshot)
+    split, fraud = labelled_split(dataset, complaint_days)
+    cards = {}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".model-", dir=out.parent) as folder:
+            for moment, later in MOMENTS.items():
+                field = Field(dataset, fraud, split, recipe or Recipe(), later)
+                outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"))  # type: ignore[misc]
+                scorer, cards[moment] = _promoted(field, outcomes)
+                save(scorer, Path(folder) / moment)
+            card = Card(
+                snapshot=manifest,
+                snapshot_digest=manifest.digest,
+                complaint_days=complaint_days,
+                learned_until=int(dataset.times[split.train[-1]]),
+                measured_from=int(dataset.times[split.test[0]]),
+                moments=cards,
+            )
+            write_card(card, Path(folder))
+            out.mkdir(exist_ok=True)
+            for path in Path(folder).iterdir():
+                shutil.move(path, out / path.name)
+    except OSError as error:
+        raise ServiceError(f"the model cannot be written to {out}: {error.strerror or error}") from error
+    return card
+
+
+def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArray[np.bool_]]:
+    """Which rows are learned from and measured on, and what each is labelled (n).
+
+    Raises:
+        ConfigurationError: either part has hardly any fraud.
+    """
+    wait_ms = complaint_days * _DAY_MS
+    end = int(dataset.times[-1])
+    mature = int(np.searchsorted(dataset.times, end - wait_ms, side="right"))
+    begin = int((1 - _TEST_SHARE) * mature)
+    if not 0 < begin < mature:
+        raise ConfigurationError(f"the snapshot is shorter than the {complaint_days} days that complaints take")
+    known = int(dataset.times[begin])
+    train = np.arange(int(np.searchsorted(dataset.times, known - wait_ms, side="right")))
+    test = np.arange(begin, mature)
+    fraud = np.where(np.arange(len(dataset)) < begin, dataset.fraud_by(known), dataset.fraud_by(end))
+    split = Split(train, test)
+    parts = {"to learn from": split.learned, "to validate on": split.validated, "to measure on": split.test}
+    for purpose, rows in parts.items():
+        if (frauds := int(fraud[rows].sum())) < _FEWEST_FRAUDS:
+            raise ConfigurationError(
+                f"of {len(rows):,} transactions {purpose} {frauds} are known to be fraud; "
+                f"{_FEWEST_FRAUDS} are needed"
+            )
+    return split, fraud
+
+
+def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, MomentCard]:
+    validated, tested = field.fraud[field.split.validated], field.fraud[field.split.test]
+    measures, curves = {}, {}
+    calibrations = {
+        name: Calibration.of(outcome.validated.mean(axis=0), validated) for name, outcome in outcomes.items()
+    }
+    for name, outcome in outcomes.items():
+        scores = calibrations[name](outcome.tested.mean(axis=0))
+        measures[name] = measure(tested, scores)
+        curves[name] = reliability(tested, scores)
+    name = best(field, outcomes)
+    scorer = Scorer(name, outcomes[name].models, calibrations[name])
+    return scorer, MomentCard(promoted=name, contenders=measures, reliability=curves[name])

@@ -1,0 +1,82 @@
+"""Files of transactions as history: every row decoded, and labels that a column of the same rows tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from graph.errors import BadEvent, ConfigurationError
+from graph.events import Entity, Label, Transaction
+from streaming.codec import Codec, parse_object
+from streaming.labels import COLUMNS, LabelCodec
+from streaming.records import Record
+from streaming.sources.files import FileSource
+
+#: Who says what a column tells.
+_SOURCE = "history"
+
+
+class LabelledHistory:
+    """The transactions of a file or glob, and labels for them. ``read`` and ``bad`` count its rows so far."""
+
+    def __init__(self, codec: Codec, address: str) -> None:
+        self._codec = codec
+        self._address = address
+        self.read = 0
+        self.bad = 0
+
+    def transactions(self) -> Iterator[Transaction]:
+        """Every good row, in the order of the files."""
+        for record in _records(FileSource(self._address)):
+            self.read += 1
+            try:
+                yield self._codec.decode(record.value)
+            except BadEvent:
+                self.bad += 1
+
+    def labels_of_column(self, column: str, fraud: str, known_after: timedelta) -> Iterator[Label]:
+        """A label for every row that says something in ``column``: fraud where it says ``fraud``.
+
+        Raises:
+            ConfigurationError: a file with named columns has none of that name, or no row ever says so.
+        """
+        delay_ms = int(known_after.total_seconds() * 1000)
+        accused = False
+        for record in _records(FileSource(self._address, [column])):
+            try:
+                transaction = self._codec.decode(record.value)
+            except BadEvent:
+                continue
+            said = _fields(record.value).get(column)
+            if said is None or said == "":
+                continue
+            is_fraud = str(said) == fraud
+            accused = accused or is_fraud
+            yield Label(
+                subject=Entity("Transaction", transaction.transaction_id),
+                verdict="fraud" if is_fraud else "legitimate",
+                source=_SOURCE,
+                time=transaction.event_time + delay_ms,
+            )
+        if not accused:
+            raise ConfigurationError(f"no row says {fraud!r} in the column {column!r}")
+
+
+def labels_of_file(codec: Codec, address: str) -> Iterator[Label]:
+    """The labels of a file or glob; bad rows are left out."""
+    decoder = LabelCodec(codec)
+    for record in _records(FileSource(address, COLUMNS)):
+        try:
+            yield decoder.decode(record.value)
+        except BadEvent:
+            continue
+
+
+def _records(source: FileSource) -> Iterator[Record]:
+    for partition in source.assigned():
+        yield from source.scan(partition)
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    return parse_object(value) if isinstance(value, bytes) else value

@@ -1,0 +1,1 @@
+"""How good learned scores are on public data: sets, splits, and one table."""

@@ -1,0 +1,110 @@
+"""Snapshots: what is in them, and that a damaged one is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from gnn.dataset import load_dataset
+from gnn.manifest import FILES, read_manifest
+from gnn.snapshot import write_snapshot
+from graph.errors import ConfigurationError
+from ringwatch.cli import app
+from tests.gnn.histories import label, random_history
+
+
+def test_rows_are_in_the_order_of_time_and_each_id_counts_once(tmp_path: Path) -> None:
+    transactions, labels = random_history(1, 100)
+    repeated = msgspec.structs.replace(transactions[0], amount=999_999)
+    manifest = write_snapshot([*reversed(transactions), repeated], labels, tmp_path / "s", origin="test")
+    table = pq.read_table(tmp_path / "s" / "transactions.parquet").to_pydict()
+    assert manifest.transactions == len(transactions)
+    assert table["time"] == sorted(table["time"])
+    assert table["seq"] == list(range(len(transactions)))
+    assert 999_999 not in table["amount"]
+
+
+def test_edges_and_nodes_are_the_entities_of_the_transactions(tmp_path: Path) -> None:
+    transactions, labels = random_history(2, 100)
+    write_snapshot(transactions, labels, tmp_path / "s", origin="test")
+    nodes = {row["node"]: row for row in pq.read_table(tmp_path / "s" / "nodes.parquet").to_pylist()}
+    edges = pq.read_table(tmp_path / "s" / "edges.parquet").to_pylist()
+    found = {(edge["seq"], nodes[edge["node"]]["kind"], nodes[edge["node"]]["id"]) for edge in edges}
+    expected = {
+        (row, kind, getattr(t, kind))
+        for row, t in enumerate(transactions)
+        for kind in ("card", "device", "ip", "merchant")
+        if getattr(t, kind) is not None
+    }
+    assert found == expected
+    assert sum(node["transactions"] for node in nodes.values()) == len(edges)
+
+
+def test_what_was_known_when(tmp_path: Path) -> None:
+    transactions, _ = random_history(3, 3)
+    ids = [t.transaction_id for t in transactions]
+    labels = [
+        label(ids[0], True, 100),
+        label(ids[0], False, 200),
+        label(ids[1], False, 50),
+        label("other", True, 1),
+    ]
+    write_snapshot(transactions, labels, tmp_path / "s", origin="test")
+    dataset, manifest = load_dataset(tmp_path / "s")
+    assert manifest.frauds == 1
+    assert dataset.fraud_by(99).tolist() == [False, False, False]
+    assert dataset.fraud_by(100).tolist() == [True, False, False]
+    assert dataset.fraud_by(200).tolist() == [False, False, False]
+
+
+def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
+    assert set(read_manifest(tmp_path / "s").parts) == set(FILES)
+    changed = tmp_path / "s" / "labels.parquet"
+    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
+    with pytest.raises(ConfigurationError, match=r"labels\.parquet is not the file"):
+        load_dataset(tmp_path / "s")
+
+
+def test_a_snapshot_is_never_overwritten_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no transactions"):
+        write_snapshot([], [], tmp_path / "s", origin="test")
+    assert list(tmp_path.iterdir()) == []
+    write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
+
+
+def test_the_command_reads_files_with_a_column_that_says_fraud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGWATCH_CARD_KEY", "a key of sixteen bytes or more")
+    rows = [f"{n},2025-01-0{1 + n % 9}T00:00:00Z,card-{n % 3},{n + 1}.50,d{n % 2},{n % 2}" for n in range(20)]
+    source = tmp_path / "history.csv"
+    source.write_text("\n".join(["id,when,customer,sum,machine,class", *rows, "broken"]) + "\n")
+    arguments = [
+        "--source",
+        str(source),
+        "--out",
+        str(tmp_path / "s"),
+        "--fraud",
+        "class=1",
+        "--known-after-days",
+        "3",
+    ]
+    mapping = ("transaction_id=id", "event_time=when", "card=customer", "amount=sum", "device=machine")
+    told = CliRunner().invoke(app, ["snapshot", *arguments, "--known-after-days", "3", *mapping])
+    assert told.exit_code == 0, told.output
+    assert "20 transactions (card, device), 10 called fraud, 1 bad rows left out" in told.output
+    dataset, _ = load_dataset(tmp_path / "s")
+    assert dataset.fraud_by(int(dataset.times[-1]) + 3 * 86_400_000).sum() == 10
+    assert (dataset.fraud_known_at[dataset.fraud_known_at < np.iinfo(np.int64).max] % 86_400_000 == 0).all()
+    text = (tmp_path / "s" / "transactions.parquet").read_bytes()
+    assert b"card-1" not in text
+    assert json.loads((tmp_path / "s" / "manifest.json").read_text())["transactions"] == 20

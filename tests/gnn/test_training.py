@@ -1,0 +1,128 @@
+"""Training on a small history with rings that can be learned: the model, its card, and what it is held against."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnn.calibration import Calibration
+from gnn.card import Card
+from gnn.contenders import CONTENDERS, SERVABLE
+from gnn.dataset import Dataset, load_dataset
+from gnn.learning import Recipe
+from gnn.measures import measure, reliability
+from gnn.snapshot import write_snapshot
+from gnn.storage import load
+from gnn.training import MOMENTS, labelled_split, train
+from graph.errors import ConfigurationError
+from tests.gnn.histories import DAY_MS, START, bursts, dataset_of, label
+
+RECIPE = Recipe(epochs=2, hidden=16, embedding=4, fan_out=(6, 2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("training")
+    write_snapshot(*bursts(3, 4000), folder / "snapshot", origin="test")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(folder: Path) -> Card:
+    return train(folder / "snapshot", folder / "model", complaint_days=2, seeds=[0, 1], recipe=RECIPE)
+
+
+def test_the_graph_tells_what_a_payment_by_itself_does_not(card: Card) -> None:
+    for moment in MOMENTS:
+        told = card.moments[moment]
+        assert set(told.contenders) == set(CONTENDERS)
+        assert told.promoted in SERVABLE
+        by_itself, best = told.contenders["row"], told.contenders[told.promoted]
+        assert best.average_precision > by_itself.average_precision + 0.2
+    # The first payment of a ring looks like anybody's when it arrives, and no longer when the others have come.
+    at_arrival, later = (card.moments[moment].contenders["labels"].average_precision for moment in MOMENTS)
+    assert later > at_arrival
+
+
+def test_a_network_learns_what_its_entities_did(card: Card) -> None:
+    told = card.moments["later"].contenders
+    assert told["network"].average_precision > told["row"].average_precision + 0.2
+
+
+def test_what_is_stored_says_the_same(folder: Path, card: Card) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    for moment, told in card.moments.items():
+        scores = load(folder / "model" / moment).score(dataset, split.test)
+        again = measure(fraud[split.test], scores)
+        assert again == told.contenders[told.promoted]
+
+
+def test_the_card_is_there_for_people_and_programs(folder: Path, card: Card) -> None:
+    text = (folder / "model" / "card.md").read_text()
+    for name in CONTENDERS:
+        assert f"| {name} |" in text
+    told = json.loads((folder / "model" / "card.json").read_text())
+    assert told["snapshot_digest"] == card.snapshot_digest
+    for moment in MOMENTS:
+        assert (folder / "model" / f"reliability-{moment}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_damaged_model_is_refused(folder: Path, card: Card, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds no model"):
+        load(tmp_path)
+    (tmp_path / "part.json").write_text((folder / "model" / "arrival" / "part.json").read_text())
+    with pytest.raises(ConfigurationError, match="holds no model"):
+        load(tmp_path)
+
+
+def test_a_model_is_never_overwritten(folder: Path, card: Card) -> None:
+    with pytest.raises(ConfigurationError, match="not empty"):
+        train(folder / "snapshot", folder / "model", complaint_days=2, seeds=[0], recipe=RECIPE)
+
+
+def test_labels_count_only_once_they_are_known(folder: Path) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    begin = int(dataset.times[split.test[0]])
+    assert dataset.times[split.train[-1]] <= begin - 2 * DAY_MS
+    assert (dataset.fraud_known_at[split.train][fraud[split.train]] <= begin).all()
+    assert dataset.times[split.test[-1]] <= dataset.times[-1] - 2 * DAY_MS
+
+
+def test_too_little_fraud_is_said(tmp_path: Path) -> None:
+    transactions, _ = bursts(1, 200)
+    dataset = dataset_of((transactions, [label("h1", True, START + 61 * DAY_MS)]), tmp_path / "s")
+    with pytest.raises(ConfigurationError, match="known to be fraud; 20 are needed"):
+        labelled_split(dataset, 2)
+
+
+def test_calibration_makes_probabilities_of_scores_and_keeps_their_order() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.01, 0.6, 20_000)
+    fraud = rng.uniform(size=len(truth)) < truth
+    odds = np.log(truth / (1 - truth))
+    inflated = 1 / (1 + np.exp(-(0.5 * odds + 2)))
+    told = Calibration.of(inflated, fraud)(inflated)
+    assert np.abs(told - truth).mean() < 0.02
+    assert (np.argsort(told) == np.argsort(inflated)).all()
+    for one in reliability(fraud, told):
+        assert abs(one.foretold - one.came_true) < 0.08
+
+
+def test_measures_are_what_they_are_called() -> None:
+    fraud = np.array([True, True] + [False] * 98)
+    scores = np.linspace(1, 0, 100)
+    told = measure(fraud, scores)
+    assert told.average_precision == pytest.approx(1)
+    assert [(at.recall, at.precision) for at in told.budgets] == [(0.5, 1.0), (1.0, 0.4)]
+    upside_down = measure(fraud, scores[::-1].copy())
+    assert upside_down.roc_auc == pytest.approx(0)
+
+
+def test_a_dataset_is_as_long_as_its_history(folder: Path) -> None:
+    dataset: Dataset = load_dataset(folder / "snapshot")[0]
+    assert len(dataset) == len(dataset.arrival) == len(dataset.nodes)
