@@ -1,6 +1,6 @@
-"""Reads back what memory held of the last hours: transactions, what accounts are known by, and hubs.
+"""Reads back what was written: what memory held of the last hours, and all of it to learn from.
 
-Transactions are sought hour by hour, the newest first; nothing here expands a hub.
+Transactions are sought hour by hour; nothing here expands a hub.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from graph.driver import Graph, Row
-from graph.events import Entity, Transaction
+from graph.events import Entity, Label, Transaction, Verdict
 from graph.schema import HOUR_MS
 
 _AT_ONCE = 2_000
@@ -25,6 +25,20 @@ _TRANSACTIONS = (
     "a.id AS shipping_address"
 )
 
+_LABELLED = (
+    "MATCH (t:Transaction {hour: $hour}) USING INDEX SEEK t:Transaction(hour) WHERE t.id > $after "
+    "WITH t ORDER BY t.id LIMIT $limit "
+    "MATCH (t)<-[:MADE]-(c:Card) OPTIONAL MATCH (t)-[:SHIPPED_TO]->(a:Address) "
+    "OPTIONAL MATCH (p:Account {id: t.account}) "
+    "CALL { WITH t MATCH (l:Label {subject: t.id}) WHERE l.kind = 'Transaction' "
+    "RETURN collect([l.source, l.verdict, l.time, l.fraud_since]) AS sayings } "
+    "RETURN t.id AS transaction_id, t.time AS event_time, c.id AS card, t.amount AS amount, "
+    "t.currency AS currency, t.status AS status, t.channel AS channel, t.account AS account, "
+    "t.merchant_hour AS merchant, "
+    "t.device_hour AS device, t.ip_hour AS ip, a.id AS shipping_address, t.billing_address AS billing_address, "
+    "t.digest AS digest, p.created AS account_created, sayings ORDER BY transaction_id"
+)
+
 _HELD_IN_BUCKETS = ("merchant", "device", "ip")
 
 
@@ -38,15 +52,39 @@ def transactions_since(graph: Graph, since: int, most: int) -> list[Transaction]
         if len(found) >= most:
             break
         rows = graph.read(_TRANSACTIONS, hour=row["hour"], limit=most - len(found))
-        found += map(_transaction, rows)
+        found += [_transaction({**row, "amount": 0, "digest": ""}) for row in rows]
     return sorted(found, key=lambda t: (t.event_time, t.transaction_id))
+
+
+def labelled_transactions(graph: Graph) -> Iterator[tuple[Transaction, list[Label]]]:
+    """Every transaction, hour by hour, with what was said of it and when.
+
+    What a transaction's node does not keep is missing: its e-mail and phone, which are its account's.
+    """
+    for hour in sorted(row["hour"] for row in graph.read(_HOURS, since=0)):
+        after = ""
+        while rows := graph.read(_LABELLED, hour=hour, after=after, limit=_AT_ONCE):
+            after = rows[-1]["transaction_id"]
+            for row in rows:
+                sayings = row.pop("sayings")
+                yield _transaction(row), list(_labels(row["transaction_id"], sayings))
+
+
+def _labels(transaction_id: str, sayings: list[tuple[str, Verdict, int, int | None]]) -> Iterator[Label]:
+    """When each source first said fraud, and when it took that back or never said so."""
+    subject = Entity("Transaction", transaction_id)
+    for source, verdict, time, fraud_since in sayings:
+        if fraud_since is not None:
+            yield Label(subject=subject, verdict="fraud", source=source, time=fraud_since)
+        if verdict == "legitimate":
+            yield Label(subject=subject, verdict=verdict, source=source, time=time)
 
 
 def _transaction(row: Row) -> Transaction:
     for name in _HELD_IN_BUCKETS:
         if row[name] is not None:
             row[name] = row[name].rpartition("|")[0]
-    return Transaction(**row, amount=0, digest="")
+    return Transaction(**row)
 
 
 def identifiers_since(

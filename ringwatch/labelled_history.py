@@ -1,4 +1,4 @@
-"""Files of transactions as history: every row decoded, and labels that a column of the same rows tells."""
+"""History to learn from, transactions and what was said of them: out of files, or out of the graph."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from graph.driver import Graph
 from graph.errors import BadEvent, ConfigurationError
 from graph.events import Entity, Label, Transaction
+from graph.history import labelled_transactions
 from streaming.codec import Codec, parse_object
 from streaming.labels import COLUMNS, LabelCodec
 from streaming.records import Record
@@ -61,6 +63,27 @@ class LabelledHistory:
             )
         if not accused:
             raise ConfigurationError(f"no row says {fraud!r} in the column {column!r}")
+
+
+class GraphHistory:
+    """What a graph holds. ``read`` counts its transactions so far; its labels are known once all were read."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._labels: list[Label] = []
+        self.read = 0
+        self.bad = 0
+
+    def transactions(self) -> Iterator[Transaction]:
+        """Every transaction, hour by hour."""
+        for transaction, labels in labelled_transactions(self._graph):
+            self.read += 1
+            self._labels += labels
+            yield transaction
+
+    def labels(self) -> Iterator[Label]:
+        """What was said of the transactions that were read."""
+        yield from self._labels
 
 
 def labels_of_file(codec: Codec, address: str) -> Iterator[Label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -12,18 +13,20 @@ import typer
 from graph.errors import ConfigurationError
 from graph.events import Label
 from ringwatch import logs
-from ringwatch.commands.options import ConfigFile, Mappings, MoreMappings, TimeFormat
+from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
 from ringwatch.commands.progress import shown_progress
-from ringwatch.composition import tokenizer_for
-from ringwatch.labelled_history import LabelledHistory, labels_of_file
+from ringwatch.composition import connected_graph, tokenizer_for
+from ringwatch.labelled_history import GraphHistory, LabelledHistory, labels_of_file
 from ringwatch.settings import load
 from streaming.codec import Codec
 from streaming.mapping import parse_mapping
 
 
 def snapshot(
-    source: Annotated[str, typer.Option(help="A file or glob of transactions.")],
     out: Annotated[Path, typer.Option(help="The folder to write; it must be new or empty.")],
+    source: Annotated[
+        str | None, typer.Option(help="A file or glob of transactions; without one, those in the graph.")
+    ] = None,
     more_mappings: MoreMappings = None,
     labels: Annotated[str | None, typer.Option(help="Verdicts: a file or glob.")] = None,
     fraud: Annotated[
@@ -35,19 +38,25 @@ def snapshot(
     ] = 7,
     mappings: Mappings = None,
     time_format: TimeFormat = None,
+    graph: GraphAddress = None,
     config: ConfigFile = None,
 ) -> None:
     """Write history as Parquet: transactions, labels, nodes, edges and features, with a manifest."""
-    try:
-        from gnn.snapshot import write_snapshot
-    except ImportError as error:
-        raise ConfigurationError(f"snapshot needs what `pip install 'ringwatch[gnn]'` brings: {error}") from error
+    if importlib.util.find_spec("ibis") is None:
+        raise ConfigurationError("snapshot needs what `pip install 'ringwatch[gnn]'` brings")
+    settings = load(config, {"graph.address": graph})
+    logs.configure(settings.log.level, settings.log.format)
+    if source is None:
+        if labels or fraud or mappings or more_mappings:
+            raise ConfigurationError("labels and mappings go with --source: the graph has its own")
+        with connected_graph(settings) as opened:
+            history = GraphHistory(opened)
+            _write(history, history.labels(), out, f"graph {settings.graph.address}")
+        return
     if labels is not None and fraud is not None:
         raise ConfigurationError("--labels and --fraud are two ways to say the same: give one")
-    settings = load(config, {})
-    logs.configure(settings.log.level, settings.log.format)
     codec = Codec(tokenizer_for(settings), parse_mapping([*(mappings or []), *(more_mappings or [])]), time_format)
-    history = LabelledHistory(codec, source)
+    files = LabelledHistory(codec, source)
     told: Iterable[Label] = ()
     if labels is not None:
         told = labels_of_file(codec, labels)
@@ -55,9 +64,15 @@ def snapshot(
         column, separator, value = fraud.partition("=")
         if not (column and separator and value):
             raise ConfigurationError(f"--fraud takes COLUMN=VALUE, not {fraud!r}")
-        told = history.labels_of_column(column, value, timedelta(days=known_after_days))
+        told = files.labels_of_column(column, value, timedelta(days=known_after_days))
+    _write(files, told, out, source)
+
+
+def _write(history: LabelledHistory | GraphHistory, labels: Iterable[Label], out: Path, origin: str) -> None:
+    from gnn.snapshot import write_snapshot  # what it needs is not everywhere, and takes long to import
+
     with shown_progress(lambda: f"{history.read:,} read, {history.bad:,} bad"):
-        manifest = write_snapshot(history.transactions(), told, out, origin=source)
+        manifest = write_snapshot(history.transactions(), labels, out, origin=origin)
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions ({', '.join(manifest.kinds)}), "
         f"{manifest.frauds:,} called fraud, {history.bad:,} bad rows left out"

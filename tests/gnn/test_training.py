@@ -26,7 +26,7 @@ RECIPE = Recipe(epochs=2, hidden=16, embedding=4, fan_out=(6, 2))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("training")
-    write_snapshot(*bursts(3, 4000), folder / "snapshot", origin="test")
+    write_snapshot(*bursts(3, 2400), folder / "snapshot", origin="test")
     return folder
 
 
