@@ -16,6 +16,7 @@ from graph import labels, statements, tallies
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
 from graph.events import Entity, Event, Label, Transaction, id_of
+from graph.known_spans import KnownSpans, Refreshed
 from graph.rows import (
     EntityState,
     Spans,
@@ -26,14 +27,8 @@ from graph.rows import (
     spans_of,
     touches_of,
     transaction_rows,
-    widen,
 )
-from graph.schema import HOUR_MS, NEVER, RELATIONSHIPS, Relationship
-
-_KNOWN_LIMIT = 500_000
-#: What is known of a relationship is not trusted when it ended this much before the newest event: retention, this
-#: worker's or another's, may have deleted it since.
-_TRUSTED_MS = HOUR_MS
+from graph.schema import HOUR_MS, NEVER, Relationship
 
 
 @dataclass(frozen=True)
@@ -87,8 +82,7 @@ class GraphWriter:
     def __init__(self, graph: Graph, settings: WriterSettings | None = None) -> None:
         self._graph = graph
         self._settings = settings or WriterSettings()
-        self._known: _Refreshed = {relationship: {} for relationship in RELATIONSHIPS}
-        self._newest = 0
+        self._known = KnownSpans()
 
     def write(self, events: Sequence[Event], checkpoint: Checkpoint | None = None) -> Written:
         """Write a batch whole, with its checkpoint, or not at all.
@@ -119,7 +113,7 @@ class GraphWriter:
             return written
 
     def _write(self, events: Sequence[Event], checkpoint: Checkpoint | None) -> Written:
-        attempts: list[tuple[Written, _Refreshed]] = []
+        attempts: list[tuple[Written, Refreshed]] = []
 
         def work(tx: Tx) -> None:
             if checkpoint is not None and checkpoint.reached(tx):
@@ -132,8 +126,7 @@ class GraphWriter:
 
         self._graph.write(work)
         written, refreshed = attempts[-1]
-        self._newest = max([self._newest, *(t.event_time for t in written.accepted)])
-        self._remember(refreshed)
+        self._known.remember(refreshed, max((t.event_time for t in written.accepted), default=0))
         return written
 
     def _seen_again(self, tx: Tx, events: Sequence[Event]) -> Written:
@@ -150,11 +143,11 @@ class GraphWriter:
             written.entities[label] = _states(tx, statements.read_entities(label), rows)
         return written
 
-    def _write_in(self, tx: Tx, events: Sequence[Event]) -> tuple[Written, _Refreshed]:
+    def _write_in(self, tx: Tx, events: Sequence[Event]) -> tuple[Written, Refreshed]:
         written = self._sorted_out(tx, events)
         written.labels, repeated = labels.hold(tx, written.labels)
         written.duplicates += repeated
-        refreshed: _Refreshed = {}
+        refreshed: Refreshed = {}
         if not written.accepted and not written.labels:
             return written, refreshed
         about = labels.concerned(tx, written.labels, written.accepted)
@@ -201,33 +194,13 @@ class GraphWriter:
         written.labels = [label for label in said if label not in unknown]
         return written
 
-    def _refreshes(self, transactions: Iterable[Transaction]) -> _Refreshed:
+    def _refreshes(self, transactions: Iterable[Transaction]) -> Refreshed:
         """The relationships that are to be created, or may have to be widened."""
         news = {
-            relationship: {p: span for p, span in spans.items() if not self._covers(relationship, p, span)}
+            relationship: {p: span for p, span in spans.items() if not self._known.covers(relationship, p, span)}
             for relationship, spans in spans_of(transactions, self._settings.resolution_ms).items()
         }
         return {relationship: spans for relationship, spans in news.items() if spans}
-
-    def _covers(self, relationship: Relationship, pair: tuple[str, str], span: tuple[int, int]) -> bool:
-        """Whether this writer knows that a relationship begins and ends outside this span."""
-        known = self._known_span(relationship, pair)
-        return known is not None and known[0] <= span[0] and span[1] <= known[1]
-
-    def _known_span(self, relationship: Relationship, pair: tuple[str, str]) -> tuple[int, int] | None:
-        known = self._known[relationship].get(pair)
-        return known if known is not None and known[1] >= self._newest - _TRUSTED_MS else None
-
-    def _remember(self, refreshed: _Refreshed) -> None:
-        for relationship, spans in refreshed.items():
-            known = self._known[relationship]
-            if len(known) + len(spans) > _KNOWN_LIMIT:
-                known.clear()
-            for pair, span in spans.items():
-                if self._known_span(relationship, pair) is None:
-                    known[pair] = span
-                else:
-                    widen(known, pair, span)
 
     def _mark_hubs(self, tx: Tx, relationship: Relationship, spans: Spans, written: Written) -> None:
         """Set when each entity above its cap passed it: the time of its (cap + 1)th neighbour.
@@ -289,9 +262,6 @@ class GraphWriter:
             self._graph.write(work)
         except _RolledBackError:
             return
-
-
-_Refreshed = dict[Relationship, Spans]
 
 
 class _RolledBackError(Exception):
