@@ -118,6 +118,11 @@ def test_the_hot_path_installs_without_torch() -> None:
     assert not {name for name in pinned("requirements.txt") if re.match("torch|nvidia|triton|scikit|scipy", name)}
 
 
+def test_nothing_brings_pandas() -> None:
+    """Where it is installed, the Neo4j driver imports it at every start of every command."""
+    assert "pandas" not in pinned("requirements-dev.txt")
+
+
 def tracked() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:
