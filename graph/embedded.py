@@ -33,6 +33,7 @@ from graph.errors import ConfigurationError, ServiceError
 #: Where ``embedded`` keeps its graph, below the current folder.
 DEFAULT_DIRECTORY = Path(".ringwatch")
 
+_GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 #: Half of the heap is the engine's page cache: a graph that outgrows it is read from the disk again and again.
 _SMALLEST_HEAP, _LARGEST_HEAP = 2**30, 2**32
 
@@ -217,16 +218,19 @@ def _endpoint(folder: Path) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads((folder / ENDPOINT).read_text()))
 
 
-def _usual_heap() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def usual_heap(physical: int, limit: Path) -> str:
+    """A quarter of the machine's bytes, or of those that a control group's file allows, as the JVM spells it."""
+    memory = physical
     with suppress(OSError, ValueError):  # no control group, or one without a limit
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+        memory = min(memory, int(limit.read_text()))
     return f"{min(max(memory // 4, _SMALLEST_HEAP), _LARGEST_HEAP) // 2**20}m"
 
 
 def _start(folder: Path, heap: str | None, *, discard: bool) -> subprocess.Popen[str] | None:
     """Start an engine, or return None where another one was faster."""
-    command = [sys.executable, "-P", embedded_server.__file__, str(folder), heap or _usual_heap()]
+    if heap is None:
+        heap = usual_heap(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), _GROUP_LIMIT)
+    command = [sys.executable, "-P", embedded_server.__file__, str(folder), heap]
     with (folder / LOG).open("a") as output:
         child = subprocess.Popen(
             command + ["--discard"] * discard,
