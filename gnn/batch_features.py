@@ -17,8 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from gnn.features import CHANNELS, DAY_MS, KINDS, MEMORY, MONTH, FeatureSet, Window, count_feature, pair_feature
-
-_HOUR_MS = 3_600_000
+from graph.schema import HOUR_MS
 
 #: At the same millisecond labels come first, then transactions in their order, then a pass.
 _LABEL, _TRANSACTION, _PASS = 0, 1, 2
@@ -52,7 +51,7 @@ def _row_features(history: ir.Table) -> list[ir.Value]:
     age_days = (history.time - history.account_created) / DAY_MS
     return [
         (history.amount.abs() + 1).ln().name("amount_log"),
-        (history.time // _HOUR_MS % 24).name("hour_of_day"),
+        (history.time // HOUR_MS % 24).name("hour_of_day"),
         (history.time // DAY_MS % 7).name("weekday"),
         age_days.name("account_age_days"),
         channel.name("channel"),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from gnn.calibration import Calibration
 from gnn.dataset import Dataset
 from gnn.features import ROW_FEATURES, count_feature
 from gnn.learning import Learned, Recipe, ask, learn
@@ -117,6 +118,12 @@ def best(field: Field, outcomes: Mapping[str, Outcome]) -> str:
     """The servable contender with the best average precision on the validated rows."""
     actual = field.fraud[field.split.validated]
     return max(SERVABLE, key=lambda name: average_precision_score(actual, outcomes[name].validated.mean(axis=0)))
+
+
+def probabilities(field: Field, outcome: Outcome) -> tuple[Calibration, Scores]:
+    """What an outcome's scores (the mean over seeds) mean by the validated rows, and so those of the test rows."""
+    curve = Calibration.of(outcome.validated.mean(axis=0), field.fraud[field.split.validated])
+    return curve, curve(outcome.tested.mean(axis=0))
 
 
 _Fitted = dict[str, Model]

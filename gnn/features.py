@@ -17,9 +17,10 @@ from itertools import combinations
 
 import msgspec
 
+from graph.schema import HOUR_MS
+
 _MINUTE_MS = 60_000
-_HOUR_MS = 60 * _MINUTE_MS
-DAY_MS = 24 * _HOUR_MS
+DAY_MS = 24 * HOUR_MS
 
 #: Kind of entity → the transaction's field that names it.
 KINDS = {
@@ -47,7 +48,7 @@ class Window:
 
 
 HOUR = Window("1h", 5 * _MINUTE_MS, 12)
-DAY = Window("1d", _HOUR_MS, 24)
+DAY = Window("1d", HOUR_MS, 24)
 WEEK = Window("7d", DAY_MS, 7)
 MONTH = Window("30d", DAY_MS, 30)
 YEAR = Window("360d", 30 * DAY_MS, 12)

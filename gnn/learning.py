@@ -65,9 +65,10 @@ def moments(dataset: Dataset, rows: Ints, recipe: Recipe, *, later: bool) -> Int
     return times + dataset.later_ms if later else times // recipe.pass_ms * recipe.pass_ms
 
 
-def own_features(dataset: Dataset, *, later: bool) -> Floats:
-    """What a transaction is judged by beside its entities' embeddings (n, names)."""
-    return np.hstack([dataset.arrival, dataset.later]) if later else dataset.arrival
+def own_features(dataset: Dataset, rows: Ints | slice, *, later: bool) -> Floats:
+    """What transactions (n) are judged by beside their entities' embeddings (n, names)."""
+    arrival = dataset.arrival[rows]
+    return np.hstack([arrival, dataset.later[rows]]) if later else arrival
 
 
 def learn(
@@ -88,7 +89,7 @@ def learn(
     fabric = Fabric(accelerator="auto", devices=1)
     fabric.seed_everything(seed, verbose=False)
     rng = np.random.default_rng(seed)
-    own = own_features(dataset, later=later)
+    own = own_features(dataset, slice(None), later=later)
     shape = Shape(
         dataset.features.kinds,
         inputs=dataset.arrival.shape[1],
@@ -105,6 +106,9 @@ def learn(
     inputs = _inputs(dataset, learned, fabric.device)
     loss_of = torch.nn.BCEWithLogitsLoss()
     best_score, best_state, best_epoch = -1.0, bare.state_dict(), recipe.epochs
+    sample = None
+    if validate is not None:
+        sample = _thinned(fraud, validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         for rows in _batches(fraud, train, recipe, rng):
@@ -113,15 +117,14 @@ def learn(
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
-        if validate is None:
+        if sample is None:
             continue
-        sample = _thinned(fraud, validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
         score = float(average_precision_score(fraud[sample], _asked(dataset, learned, inputs, sample)[0]))
         if score > best_score:
             best_score, best_state, best_epoch = score, copy.deepcopy(bare.state_dict()), epoch
         if epoch - best_epoch >= recipe.patience:
             break
-    if validate is not None:
+    if sample is not None:
         bare.load_state_dict(best_state)
     return Learned(bare, recipe, scaling, own_scaling, later, best_epoch)
 
@@ -133,7 +136,7 @@ def ask(dataset: Dataset, learned: Learned, rows: Ints) -> tuple[NDArray[np.floa
 
 
 def _inputs(dataset: Dataset, learned: Learned, device: torch.device) -> GraphInputs:
-    own = learned.own_scaling(own_features(dataset, later=learned.later))
+    own = learned.own_scaling(own_features(dataset, slice(None), later=learned.later))
     return GraphInputs(dataset, learned.scaling(dataset.arrival), own, learned.recipe.fan_out, device)
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from gnn.features import CHANNELS, DAY_MS, KINDS, MEMORY, MONTH, FeatureSet, Window
 from graph.events import Transaction
-
-_HOUR_MS = 3_600_000
+from graph.schema import HOUR_MS
 
 
 class LiveFeatures:
@@ -31,9 +30,6 @@ class LiveFeatures:
         self._reach = {
             width: max(w.buckets for k in features.kinds for _, w in features.counts(k) if w.bucket_ms == width)
             for width in self._widths
-        }
-        self._measures = {
-            kind: list(dict.fromkeys(measure for measure, _ in features.counts(kind))) for kind in features.kinds
         }
         self._entities: dict[str, dict[str, _History]] = {kind: {} for kind in features.kinds}
         self._amounts: dict[str, dict[tuple[str, str], _Amounts]] = {kind: {} for kind in features.kinds}
@@ -52,7 +48,7 @@ class LiveFeatures:
         created = transaction.account_created
         values: list[float] = [
             math.log(abs(transaction.amount) + 1),
-            time // _HOUR_MS % 24,
+            time // HOUR_MS % 24,
             time // DAY_MS % 7,
             math.nan if created is None else (time - created) / DAY_MS,
             CHANNELS.get(transaction.channel or "", 0),

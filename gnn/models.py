@@ -96,8 +96,7 @@ def feature_columns(dataset: Dataset, rows: Ints, names: tuple[str, ...], *, lat
     """The named features of rows (n, names)."""
     known = [*dataset.features.names, *(dataset.features.later_names if later else [])]
     columns = np.array([known.index(name) for name in names])
-    chosen: NDArray[np.float32] = own_features(dataset, later=later)[np.ix_(rows, columns)]
-    return chosen
+    return own_features(dataset, rows, later=later)[:, columns]
 
 
 def _predicted(booster: lightgbm.Booster, features: NDArray[np.float32]) -> Scores:

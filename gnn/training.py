@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.calibration import Calibration
 from gnn.card import Card, MomentCard, write_card
-from gnn.contenders import Field, Outcome, Split, best, compete
+from gnn.contenders import Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import Recipe
 from gnn.measures import measure, reliability
@@ -106,15 +105,13 @@ def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArra
 
 
 def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, MomentCard]:
-    validated, tested = field.fraud[field.split.validated], field.fraud[field.split.test]
-    measures, curves = {}, {}
-    calibrations = {
-        name: Calibration.of(outcome.validated.mean(axis=0), validated) for name, outcome in outcomes.items()
-    }
-    for name, outcome in outcomes.items():
-        scores = calibrations[name](outcome.tested.mean(axis=0))
-        measures[name] = measure(tested, scores)
-        curves[name] = reliability(tested, scores)
+    tested = field.fraud[field.split.test]
+    told = {name: probabilities(field, outcome) for name, outcome in outcomes.items()}
     name = best(field, outcomes)
-    scorer = Scorer(name, outcomes[name].models, calibrations[name])
-    return scorer, MomentCard(promoted=name, contenders=measures, reliability=curves[name])
+    calibration, scores = told[name]
+    card = MomentCard(
+        promoted=name,
+        contenders={contender: measure(tested, one) for contender, (_, one) in told.items()},
+        reliability=reliability(tested, scores),
+    )
+    return Scorer(name, outcomes[name].models, calibration), card

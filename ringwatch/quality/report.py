@@ -12,8 +12,7 @@ import msgspec
 import numpy as np
 from rich.table import Table
 
-from gnn.calibration import Calibration
-from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete
+from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import Recipe
 from gnn.measures import Measures, measure
@@ -67,12 +66,10 @@ def _end(dataset: Dataset) -> int:
 
 
 def _standing(chosen: QualitySet, moment: str, field: Field, outcomes: dict[str, Outcome]) -> Standing:
-    validated, tested = field.fraud[field.split.validated], field.fraud[field.split.test]
+    tested = field.fraud[field.split.test]
     by_contender, by_seed = {}, {}
     for name, outcome in outcomes.items():
-        scores = outcome.tested.mean(axis=0)
-        if name != "one count":
-            scores = Calibration.of(outcome.validated.mean(axis=0), validated)(scores)
+        _, scores = probabilities(field, outcome)
         by_contender[name] = measure(tested, scores)
         by_seed[name] = [measure(tested, one).average_precision for one in outcome.tested]
     return Standing(

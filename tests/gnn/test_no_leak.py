@@ -43,7 +43,7 @@ def with_another_future(history: History) -> History:
 def untrained(dataset: Dataset, *, later: bool) -> Learned:
     """A network with random weights: whatever it is shown changes what it says."""
     torch.manual_seed(0)
-    own = own_features(dataset, later=later)
+    own = own_features(dataset, slice(None), later=later)
     extra = own.shape[1] - dataset.arrival.shape[1]
     shape = Shape(dataset.features.kinds, inputs=dataset.arrival.shape[1], extra=extra, hidden=16, embedding=4)
     return Learned(Network(shape), Recipe(), Scaling.of(dataset.arrival), Scaling.of(own), later, 0)
