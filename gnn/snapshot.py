@@ -46,9 +46,7 @@ _TRANSACTIONS = pa.schema(
         *((field, pa.string()) for field in KINDS.values()),
     ]
 )
-_LABELS = pa.schema(
-    [("transaction_id", pa.string()), ("fraud", pa.bool_()), ("known_at", pa.int64()), ("source", pa.string())]
-)
+_LABELS = pa.schema([("transaction_id", pa.string()), ("fraud", pa.bool_()), ("known_at", pa.int64())])
 
 
 def write_snapshot(
@@ -137,7 +135,7 @@ def _transaction_rows(transactions: Iterable[Transaction]) -> Iterator[tuple[obj
 def _label_rows(labels: Iterable[Label]) -> Iterator[tuple[object, ...]]:
     for label in labels:
         if label.subject.label == "Transaction":
-            yield label.subject.id, label.verdict == "fraud", label.time, label.source
+            yield label.subject.id, label.verdict == "fraud", label.time
 
 
 def _ordered(staged: ir.Table) -> ir.Table:
