@@ -17,8 +17,10 @@ from sklearn.metrics import average_precision_score
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
 from gnn.features import ROW_FEATURES, count_feature
-from gnn.learning import Learned, Recipe, ask, learn
+from gnn.learning import Learned, ask, learn
+from gnn.measures import calibrated
 from gnn.models import Blend, Model, Net, OneCount, Scores, Trees, TreesOnEmbeddings, feature_columns
+from gnn.recipe import Recipe
 from gnn.trees import fit_trees
 
 Bools = NDArray[np.bool_]
@@ -122,7 +124,7 @@ def best(field: Field, outcomes: Mapping[str, Outcome]) -> str:
 
 def probabilities(field: Field, outcome: Outcome) -> tuple[Calibration, Scores]:
     """What an outcome's scores (the mean over seeds) mean by the validated rows, and so those of the test rows."""
-    curve = Calibration.of(outcome.validated.mean(axis=0), field.fraud[field.split.validated])
+    curve = calibrated(outcome.validated.mean(axis=0), field.fraud[field.split.validated])
     return curve, curve(outcome.tested.mean(axis=0))
 
 

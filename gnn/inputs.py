@@ -1,8 +1,6 @@
-"""Features as networks take them: squashed, scaled by what was seen in training, and without gaps."""
+"""What a network is given, as tensors: scaled features of transactions, and the trees around their entities."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,41 +9,11 @@ from numpy.typing import NDArray
 from gnn.dataset import Dataset
 from gnn.neighbourhoods import draw
 from gnn.network import TreeTensors
+from gnn.recipe import Recipe
 from gnn.sampler import NeighbourSampler
-
-#: A spread below this is none.
-_CONSTANT = 1e-6
-_FARTHEST = 10
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Sign and logarithm, then the mean and spread (names) of the training rows; a gap becomes the mean."""
-
-    mean: Floats
-    spread: Floats
-
-    @classmethod
-    def of(cls, features: Floats) -> Scaling:
-        """From training rows (n, names)."""
-        squashed = _squash(features)
-        known = np.maximum((~np.isnan(squashed)).sum(axis=0), 1)
-        mean = np.nansum(squashed, axis=0) / known
-        spread = np.sqrt(np.nansum((squashed - mean) ** 2, axis=0) / known)
-        return cls(mean.astype(np.float32), np.where(spread > _CONSTANT, spread, 1).astype(np.float32))
-
-    def __call__(self, features: Floats) -> Floats:
-        """(n, names) to (n, names), most within (-3, 3) and none farther than 10."""
-        scaled = (_squash(features) - self.mean) / self.spread
-        clipped: Floats = np.clip(np.nan_to_num(scaled), -_FARTHEST, _FARTHEST)
-        return clipped
-
-
-def _squash(features: Floats) -> Floats:
-    return np.sign(features) * np.log1p(np.abs(features))
 
 
 class GraphInputs:
@@ -64,12 +32,25 @@ class GraphInputs:
         self._fan_out = fan_out
         self._device = device
 
+    def moments(self, rows: Ints, recipe: Recipe, *, later: bool) -> Ints:
+        """As of when the entities of transactions (n) are seen (n, kinds), epoch ms.
+
+        Later that is a moment ``later_ms`` after. At arrival it is when each was last embedded: at the first pass
+        after its latest transaction, since a pass leaves alone what has not changed.
+        """
+        times, nodes = self._dataset.times[rows], self._dataset.nodes[rows]
+        if later:
+            return np.broadcast_to((times + self._dataset.later_ms)[:, None], nodes.shape)
+        before = self._sampler.before(times // recipe.pass_ms * recipe.pass_ms)
+        latest = self._sampler.latest(nodes.ravel(), before.repeat(nodes.shape[1]), 1).reshape(nodes.shape)
+        passes = (self._dataset.times[np.maximum(latest, 0)] // recipe.pass_ms + 1) * recipe.pass_ms
+        return np.where(latest >= 0, passes, 0)
+
     def of(self, rows: Ints, moments: Ints) -> tuple[torch.Tensor, torch.Tensor, TreeTensors]:
-        """The arguments of a network for transactions (n) whose entities are seen as of moments (n, epoch ms)."""
+        """The arguments of a network for transactions (n) whose entities are seen as of moments (n, kinds)."""
         nodes = self._dataset.nodes[rows]
         named = nodes >= 0
-        place, kinds = np.nonzero(named)
-        trees = self.trees(nodes[named], kinds, moments[place])
+        trees = self.trees(nodes[named], np.nonzero(named)[1], moments[named])
         return self._tensor(self._own[rows]), self._tensor(named.astype(np.float32)), trees
 
     def trees(self, nodes: Ints, kinds: Ints, moments: Ints) -> TreeTensors:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from gnn.dataset import Dataset
-from gnn.inputs import GraphInputs, Scaling
-from gnn.network import Network, Shape
+from gnn.inputs import GraphInputs
+from gnn.network import Network
+from gnn.recipe import Recipe, Shape
+from gnn.scaling import Scaling
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -23,25 +25,6 @@ Ints = NDArray[np.int64]
 _LARGEST_BATCH, _SMALLEST_BATCH, _BATCHES = 512, 64, 40
 _VALIDATED_HONEST_PER_FRAUD = 50
 _AT_LEAST_HONEST = 10_000
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    ``pass_ms`` is how often the graph is passed over: entities are seen as they were at the last pass before a
-    transaction, in training as in service. ``honest_per_fraud`` thins the majority, anew in each epoch.
-    """
-
-    fan_out: tuple[int, int] = (16, 4)
-    hidden: int = 64
-    embedding: int = 16
-    epochs: int = 10
-    patience: int = 3
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    honest_per_fraud: int = 10
-    pass_ms: int = 60_000
 
 
 @dataclass(frozen=True)
@@ -54,15 +37,6 @@ class Learned:
     own_scaling: Scaling
     later: bool
     epochs: int
-
-
-def moments(dataset: Dataset, rows: Ints, recipe: Recipe, *, later: bool) -> Ints:
-    """At which pass (epoch ms) the entities of transactions (n) are looked at.
-
-    At arrival that is the last pass before; later it is one ``later_ms`` after.
-    """
-    times = dataset.times[rows]
-    return times + dataset.later_ms if later else times // recipe.pass_ms * recipe.pass_ms
 
 
 def own_features(dataset: Dataset, rows: Ints | slice, *, later: bool) -> Floats:
@@ -112,14 +86,14 @@ def learn(
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         for rows in _batches(fraud, train, recipe, rng):
-            odds, _ = network(*inputs.of(rows, moments(dataset, rows, recipe, later=later)))
+            odds, _ = network(*inputs.of(rows, inputs.moments(rows, recipe, later=later)))
             loss = loss_of(odds, torch.from_numpy(fraud[rows].astype(np.float32)).to(fabric.device))
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
         if sample is None:
             continue
-        score = float(average_precision_score(fraud[sample], _asked(dataset, learned, inputs, sample)[0]))
+        score = float(average_precision_score(fraud[sample], _asked(learned, inputs, sample)[0]))
         if score > best_score:
             best_score, best_state, best_epoch = score, copy.deepcopy(bare.state_dict()), epoch
         if epoch - best_epoch >= recipe.patience:
@@ -131,8 +105,38 @@ def learn(
 
 def ask(dataset: Dataset, learned: Learned, rows: Ints) -> tuple[NDArray[np.float64], Floats]:
     """Log-odds (n) of transactions, and their entities' embeddings (n, kinds * embedding)."""
-    device = next(learned.network.parameters()).device
-    return _asked(dataset, learned, _inputs(dataset, learned, device), rows)
+    return _asked(learned, _inputs(dataset, learned, _device(learned)), rows)
+
+
+@torch.no_grad()
+def embed(dataset: Dataset, learned: Learned, nodes: Ints, kinds: Ints, moment: int) -> Floats:
+    """Embeddings of entities (r) of kinds (r) as they are at a moment, epoch ms (r, embedding)."""
+    learned.network.eval()
+    inputs = _inputs(dataset, learned, _device(learned))
+    moments = np.full(len(nodes), moment)
+    parts = [slice(start, start + _LARGEST_BATCH) for start in range(0, len(nodes), _LARGEST_BATCH)]
+    embedded = [learned.network.encoder(inputs.trees(nodes[one], kinds[one], moments[one])) for one in parts]
+    found: Floats = torch.cat(embedded).cpu().numpy()
+    return found
+
+
+@torch.no_grad()
+def judge(dataset: Dataset, learned: Learned, row: int, own: Floats) -> tuple[NDArray[np.float64], Floats]:
+    """What the head would say of a transaction were its own features others (v, names): log-odds (v).
+
+    And its entities' embeddings, which stay as they are (kinds * embedding).
+    """
+    device = _device(learned)
+    _, embedded = ask(dataset, learned, np.array([row]))
+    named = torch.from_numpy((dataset.nodes[row] >= 0).astype(np.float32)).to(device)
+    seen = torch.from_numpy(embedded.reshape(1, len(named), -1)).to(device)
+    told = torch.from_numpy(learned.own_scaling(own)).to(device)
+    odds = learned.network.head(told, seen.expand(len(own), -1, -1), named.expand(len(own), -1))
+    return odds.cpu().numpy().astype(np.float64), embedded[0]
+
+
+def _device(learned: Learned) -> torch.device:
+    return next(learned.network.parameters()).device
 
 
 def _inputs(dataset: Dataset, learned: Learned, device: torch.device) -> GraphInputs:
@@ -141,14 +145,12 @@ def _inputs(dataset: Dataset, learned: Learned, device: torch.device) -> GraphIn
 
 
 @torch.no_grad()
-def _asked(
-    dataset: Dataset, learned: Learned, inputs: GraphInputs, rows: Ints
-) -> tuple[NDArray[np.float64], Floats]:
+def _asked(learned: Learned, inputs: GraphInputs, rows: Ints) -> tuple[NDArray[np.float64], Floats]:
     learned.network.eval()
     odds, embeddings = [], []
     for start in range(0, len(rows), 2 * _LARGEST_BATCH):
         part = rows[start : start + 2 * _LARGEST_BATCH]
-        when = moments(dataset, part, learned.recipe, later=learned.later)
+        when = inputs.moments(part, learned.recipe, later=learned.later)
         told, embedded = learned.network(*inputs.of(part, when))
         odds.append(told.cpu().numpy())
         embeddings.append(embedded.flatten(1).cpu().numpy())

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from gnn.calibration import Calibration, log_odds
 
 #: Shares of the transactions that analysts can look at.
 BUDGETS = (0.01, 0.05)
@@ -95,3 +98,11 @@ def _thinned(fraud: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArra
     if len(honest) <= most:
         return np.concatenate([accused, honest]), 1.0
     return np.concatenate([accused, rng.choice(honest, most, replace=False)]), len(honest) / most
+
+
+def calibrated(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> Calibration:
+    """The curve through scores (n) in (0, 1) of rows that the model has not learned from, and the truth (n)."""
+    curve = LogisticRegression(C=1e6).fit(log_odds(scores)[:, None], fraud)
+    # A slope of zero or less would turn the order over: then the scores say nothing, and stay.
+    slope = float(curve.coef_[0, 0])
+    return Calibration(slope, float(curve.intercept_[0])) if slope > 0 else Calibration(1.0, 0.0)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
+from gnn.calibration import log_odds
 from gnn.dataset import Dataset
-from gnn.learning import Learned, ask, own_features
+from gnn.learning import Learned, ask, judge, own_features
 
 Ints = NDArray[np.int64]
 Scores = NDArray[np.float64]
-
-_SMALLEST = 1e-9
 
 
 class Model(Protocol):
@@ -24,6 +24,9 @@ class Model(Protocol):
 
     def score(self, dataset: Dataset, rows: Ints) -> Scores:
         """Numbers in (0, 1), the higher the more likely fraud (n)."""
+
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
+        """The scores (v) of a row were its own features, all that are known at the moment, others (v, names)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,14 @@ class Trees:
         """Their probabilities (n)."""
         return _predicted(self.booster, feature_columns(dataset, rows, self.names, later=self.later))
 
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:  # noqa: ARG002
+        """As the protocol says."""
+        return _predicted(self.booster, own[:, self.columns(dataset)])
+
+    def columns(self, dataset: Dataset) -> Ints:
+        """Which of all features these are."""
+        return _columns(dataset, self.names, later=self.later)
+
 
 @dataclass(frozen=True)
 class Net:
@@ -48,6 +59,11 @@ class Net:
     def score(self, dataset: Dataset, rows: Ints) -> Scores:
         """Its probabilities (n), too high by as much as honest rows were thinned in its training."""
         probabilities: Scores = expit(ask(dataset, self.learned, rows)[0])
+        return probabilities
+
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
+        """As the protocol says; entities' embeddings stay."""
+        probabilities: Scores = expit(judge(dataset, self.learned, row, own)[0])
         return probabilities
 
 
@@ -63,6 +79,12 @@ class TreesOnEmbeddings:
         told = feature_columns(dataset, rows, self.trees.names, later=self.trees.later)
         return _predicted(self.trees.booster, np.hstack([told, ask(dataset, self.learned, rows)[1]]))
 
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
+        """As the protocol says; entities' embeddings stay."""
+        embedded = ask(dataset, self.learned, np.array([row]))[1]
+        told = own[:, self.trees.columns(dataset)]
+        return _predicted(self.trees.booster, np.hstack([told, embedded.repeat(len(own), axis=0)]))
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -73,10 +95,11 @@ class Blend:
 
     def score(self, dataset: Dataset, rows: Ints) -> Scores:
         """Their probability in between (n)."""
-        scores = (model.score(dataset, rows) for model in (self.trees, self.net))
-        odds = [logit(np.clip(one, _SMALLEST, 1 - _SMALLEST)) for one in scores]
-        probabilities: Scores = expit(np.mean(odds, axis=0))
-        return probabilities
+        return _between(model.score(dataset, rows) for model in (self.trees, self.net))
+
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
+        """As the protocol says."""
+        return _between(model.what_if(dataset, row, own) for model in (self.trees, self.net))
 
 
 @dataclass(frozen=True)
@@ -91,12 +114,25 @@ class OneCount:
         count = np.nan_to_num(feature_columns(dataset, rows, (self.name,), later=self.later)[:, 0])
         return (count / (count + 1)).astype(np.float64)
 
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:  # noqa: ARG002
+        """As the protocol says."""
+        count = np.nan_to_num(own[:, _columns(dataset, (self.name,), later=self.later)[0]])
+        return (count / (count + 1)).astype(np.float64)
+
 
 def feature_columns(dataset: Dataset, rows: Ints, names: tuple[str, ...], *, later: bool) -> NDArray[np.float32]:
     """The named features of rows (n, names)."""
+    return own_features(dataset, rows, later=later)[:, _columns(dataset, names, later=later)]
+
+
+def _columns(dataset: Dataset, names: tuple[str, ...], *, later: bool) -> Ints:
     known = [*dataset.features.names, *(dataset.features.later_names if later else [])]
-    columns = np.array([known.index(name) for name in names])
-    return own_features(dataset, rows, later=later)[:, columns]
+    return np.array([known.index(name) for name in names], dtype=np.int64)
+
+
+def _between(scores: Iterable[Scores]) -> Scores:
+    probabilities: Scores = expit(np.mean([log_odds(one) for one in scores], axis=0))
+    return probabilities
 
 
 def _predicted(booster: lightgbm.Booster, features: NDArray[np.float32]) -> Scores:

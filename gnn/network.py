@@ -17,21 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, SAGEConv
 
+from gnn.recipe import Shape
+
 #: What is known of a transaction that is over: whether it was called fraud, whether legitimate.
 KNOWN = 2
 
 _TIME_DIM = 16
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a network: ``inputs`` features of a transaction at arrival, ``extra`` ones for its judge only."""
-
-    kinds: tuple[str, ...]
-    inputs: int
-    extra: int = 0
-    hidden: int = 64
-    embedding: int = 16
 
 
 @dataclass(frozen=True)
@@ -169,3 +160,14 @@ class Network(nn.Module):
         embeddings = features.new_zeros(*named.shape, self.shape.embedding)
         embeddings[named > 0] = self.encoder(trees)
         return self.head(features, embeddings, named), embeddings
+
+
+@torch.no_grad()
+def strangers(network: Network) -> Tensor:
+    """How entities without a past are embedded, by kind (kinds, embedding)."""
+    shape = network.shape
+    none, nothing = torch.zeros(0, dtype=torch.long), torch.zeros(0)
+    told = torch.zeros(0, shape.inputs + KNOWN)
+    kinds = torch.arange(len(shape.kinds))
+    embedded: Tensor = network.encoder(TreeTensors(kinds, told, nothing, none, none, none, told, nothing, none))
+    return embedded

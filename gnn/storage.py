@@ -1,7 +1,7 @@
 """Models as files that are loaded without running anything: JSON, LightGBM's text, safetensors.
 
-A folder holds ``part.json`` (which contender it is, its features, shape, recipe and calibration) and for each seed
-``trees-<n>.txt``, ``network-<n>.safetensors`` (weights, and what inputs are scaled by), or both.
+A folder holds ``part.json`` (:class:`gnn.part.Part`) and for each seed ``trees-<n>.txt``,
+``network-<n>.safetensors``, or both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,10 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
-from gnn.inputs import Scaling
-from gnn.learning import Learned, Recipe
+from gnn.features import FeatureSet
+from gnn.learning import Learned
 from gnn.models import Blend, Ints, Model, Net, Scores, Trees, TreesOnEmbeddings
-from gnn.network import Network, Shape
+from gnn.network import Network, strangers
+from gnn.part import Part, network_file, read_part, trees_file
+from gnn.scaling import Scaling
 from graph.errors import ConfigurationError
 
 _SCALINGS = ("scaling", "own_scaling")
@@ -36,27 +37,26 @@ class Scorer:
     models: list[Model]
     calibration: Calibration
 
+    @property
+    def reach(self) -> int:
+        """How many steps from a transaction over its entities it looks: two with a network, none with trees."""
+        return 0 if self.contender == "labels" else 2
+
     def score(self, dataset: Dataset, rows: Ints) -> Scores:
         """The probability of fraud (n)."""
         return self.calibration(np.mean([model.score(dataset, rows) for model in self.models], axis=0))
 
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    contender: str
-    later: bool
-    seeds: int
-    names: tuple[str, ...]
-    calibration: Calibration
-    recipe: Recipe | None = None
-    shape: Shape | None = None
+    def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
+        """The probability (v) of a row were its own features others (v, names)."""
+        return self.calibration(np.mean([model.what_if(dataset, row, own) for model in self.models], axis=0))
 
 
-def save(scorer: Scorer, folder: Path) -> None:
-    """Write a scorer into a new folder."""
+def save(scorer: Scorer, folder: Path, features: FeatureSet, later_ms: int) -> None:
+    """Write a scorer of these features into a new folder."""
     folder.mkdir(parents=True)
     trees, nets = _pieces(scorer.models)
     for number, booster in enumerate(trees):
-        booster.booster.save_model(folder / f"trees-{number}.txt")
+        booster.booster.save_model(trees_file(folder, number))
     for number, learned in enumerate(nets):
         weights = {f"network.{name}": tensor.contiguous() for name, tensor in learned.network.state_dict().items()}
         for name in _SCALINGS:
@@ -64,17 +64,20 @@ def save(scorer: Scorer, folder: Path) -> None:
             weights[f"{name}.mean"], weights[f"{name}.spread"] = map(
                 torch.from_numpy, (scaling.mean, scaling.spread)
             )
-        save_file(weights, folder / f"network-{number}.safetensors")
-    part = _Part(
+        weights["strangers"] = strangers(learned.network)
+        save_file(weights, network_file(folder, number))
+    part = Part(
         contender=scorer.contender,
         later=trees[0].later if trees else nets[0].later,
+        later_ms=later_ms,
+        kinds=features.kinds,
         seeds=len(scorer.models),
         names=trees[0].names if trees else (),
         calibration=scorer.calibration,
         recipe=nets[0].recipe if nets else None,
         shape=nets[0].network.shape if nets else None,
     )
-    (folder / "part.json").write_bytes(msgspec.json.format(msgspec.json.encode(part), indent=2) + b"\n")
+    part.write(folder)
 
 
 def load(folder: Path) -> Scorer:
@@ -83,19 +86,19 @@ def load(folder: Path) -> Scorer:
     Raises:
         ConfigurationError: the folder holds none, or one that is damaged.
     """
+    part = read_part(folder)
     try:
-        part = msgspec.json.decode((folder / "part.json").read_bytes(), type=_Part)
         models = [_model(part, folder, number) for number in range(part.seeds)]
-    except (OSError, msgspec.DecodeError, SafetensorError, lightgbm.basic.LightGBMError, KeyError) as error:
+    except (OSError, SafetensorError, lightgbm.basic.LightGBMError, KeyError, RuntimeError) as error:
         raise ConfigurationError(f"{folder} holds no model that can be read: {error}") from error
     return Scorer(part.contender, models, part.calibration)
 
 
-def _model(part: _Part, folder: Path, number: int) -> Model:
-    trees = folder / f"trees-{number}.txt"
+def _model(part: Part, folder: Path, number: int) -> Model:
+    trees = trees_file(folder, number)
     if part.contender == "labels":
         return _trees(part, trees)
-    learned = _learned(part, folder / f"network-{number}.safetensors")
+    learned = _learned(part, network_file(folder, number))
     if part.contender == "network":
         return Net(learned)
     if part.contender == "embeddings":
@@ -103,11 +106,11 @@ def _model(part: _Part, folder: Path, number: int) -> Model:
     return Blend(_trees(part, trees), Net(learned))
 
 
-def _trees(part: _Part, path: Path) -> Trees:
+def _trees(part: Part, path: Path) -> Trees:
     return Trees(lightgbm.Booster(model_file=path), part.names, part.later)
 
 
-def _learned(part: _Part, path: Path) -> Learned:
+def _learned(part: Part, path: Path) -> Learned:
     assert part.shape is not None
     assert part.recipe is not None
     weights = load_file(path)

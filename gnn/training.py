@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from gnn.card import Card, MomentCard, write_card
 from gnn.contenders import Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
-from gnn.learning import Recipe
 from gnn.measures import measure, reliability
+from gnn.recipe import Recipe
 from gnn.storage import Scorer, save
 from graph.errors import ConfigurationError, ServiceError
 
@@ -59,7 +59,7 @@ def train(
                 field = Field(dataset, fraud, split, recipe or Recipe(), later)
                 outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"))  # type: ignore[misc]
                 scorer, cards[moment] = _promoted(field, outcomes)
-                save(scorer, Path(folder) / moment)
+                save(scorer, Path(folder) / moment, dataset.features, dataset.later_ms)
             card = Card(
                 snapshot=manifest,
                 snapshot_digest=manifest.digest,

@@ -25,19 +25,22 @@ _TRANSACTIONS = (
     "a.id AS shipping_address"
 )
 
-_LABELLED = (
-    "MATCH (t:Transaction {hour: $hour}) USING INDEX SEEK t:Transaction(hour) WHERE t.id > $after "
-    "WITH t ORDER BY t.id LIMIT $limit "
+_WITH_LABELS = (
     "MATCH (t)<-[:MADE]-(c:Card) OPTIONAL MATCH (t)-[:SHIPPED_TO]->(a:Address) "
     "OPTIONAL MATCH (p:Account {id: t.account}) "
     "CALL { WITH t MATCH (l:Label {subject: t.id}) WHERE l.kind = 'Transaction' "
     "RETURN collect([l.source, l.verdict, l.time, l.fraud_since]) AS sayings } "
     "RETURN t.id AS transaction_id, t.time AS event_time, c.id AS card, t.amount AS amount, "
     "t.currency AS currency, t.status AS status, t.channel AS channel, t.account AS account, "
-    "t.merchant_hour AS merchant, "
-    "t.device_hour AS device, t.ip_hour AS ip, a.id AS shipping_address, t.billing_address AS billing_address, "
+    "t.merchant_hour AS merchant, t.device_hour AS device, t.ip_hour AS ip, t.email AS email, t.phone AS phone, "
+    "a.id AS shipping_address, t.billing_address AS billing_address, "
     "t.digest AS digest, p.created AS account_created, sayings ORDER BY transaction_id"
 )
+_OF_HOUR = (
+    "MATCH (t:Transaction {hour: $hour}) USING INDEX SEEK t:Transaction(hour) WHERE t.id > $after "
+    f"WITH t ORDER BY t.id LIMIT $limit {_WITH_LABELS}"
+)
+_BY_ID = f"UNWIND $ids AS id MATCH (t:Transaction {{id: id}}) {_WITH_LABELS}"
 
 _HELD_IN_BUCKETS = ("merchant", "device", "ip")
 
@@ -57,17 +60,23 @@ def transactions_since(graph: Graph, since: int, most: int) -> list[Transaction]
 
 
 def labelled_transactions(graph: Graph) -> Iterator[tuple[Transaction, list[Label]]]:
-    """Every transaction, hour by hour, with what was said of it and when.
-
-    What a transaction's node does not keep is missing: its e-mail and phone, which are its account's.
-    """
+    """Every transaction, hour by hour, with what was said of it and when."""
     for hour in sorted(row["hour"] for row in graph.read(_HOURS, since=0)):
         after = ""
-        while rows := graph.read(_LABELLED, hour=hour, after=after, limit=_AT_ONCE):
+        while rows := graph.read(_OF_HOUR, hour=hour, after=after, limit=_AT_ONCE):
             after = rows[-1]["transaction_id"]
-            for row in rows:
-                sayings = row.pop("sayings")
-                yield _transaction(row), list(_labels(row["transaction_id"], sayings))
+            yield from map(_with_labels, rows)
+
+
+def transactions_by_id(graph: Graph, ids: Iterable[str]) -> Iterator[tuple[Transaction, list[Label]]]:
+    """The transactions of these ids that there are, with what was said of them and when."""
+    for chunk in _chunks(list(ids)):
+        yield from map(_with_labels, graph.read(_BY_ID, ids=chunk))
+
+
+def _with_labels(row: Row) -> tuple[Transaction, list[Label]]:
+    sayings = row.pop("sayings")
+    return _transaction(row), list(_labels(row["transaction_id"], sayings))
 
 
 def _labels(transaction_id: str, sayings: list[tuple[str, Verdict, int, int | None]]) -> Iterator[Label]:

@@ -125,6 +125,7 @@ def _forget_hours(tx: Tx, hours: Sequence[int]) -> None:
         )
     ]
     emptied = sorted(set(hours) - set(filled))
+    tx.run("UNWIND $hours AS hour MATCH (u:Unscored {hour: hour}) DELETE u", hours=emptied)
     tx.run("UNWIND $hours AS hour MATCH (h:Hour {id: hour}) DELETE h", hours=emptied)
 
 

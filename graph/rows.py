@@ -98,9 +98,14 @@ def count_events(
 
 
 def transaction_rows(
-    transactions: Iterable[Transaction], entities: Mapping[str, Mapping[str, EntityState]]
+    transactions: Iterable[Transaction],
+    entities: Mapping[str, Mapping[str, EntityState]],
+    described: Mapping[str, Row],
 ) -> dict[frozenset[str], list[Row]]:
-    """Rows grouped by which entities a transaction names, as each group is one statement."""
+    """Rows grouped by which entities a transaction names, as each group is one statement.
+
+    ``described`` has by id what a transaction's node gets beside what the transaction says.
+    """
     shapes: dict[frozenset[str], list[Row]] = defaultdict(list)
     for t in transactions:
         ends = {
@@ -108,7 +113,8 @@ def transaction_rows(
             for name, entity_id in statements.ends_of(t).items()
         }
         card = entities["Card"][t.card].element_id
-        shapes[frozenset(ends)].append({"card": card, "properties": transaction_properties(t), **ends})
+        properties = transaction_properties(t) | described.get(t.transaction_id, {})
+        shapes[frozenset(ends)].append({"card": card, "properties": properties, **ends})
     return shapes
 
 

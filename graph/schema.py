@@ -21,6 +21,7 @@ LABELS = (
     *ENTITY_LABELS,
     *("Transaction", "Label", "Hour", "Tally"),
     *("Ring", "Evidence", "Checkpoint", "Deferred", "Outbox", "Ledger", "Allowed"),
+    *("Scorer", "Unscored"),
 )
 
 #: ``hub_since`` of an entity that is no hub: later than every event.
@@ -78,6 +79,7 @@ INDEXES = (
     ("Evidence", "ring"),
     ("Deferred", "queue"),
     ("Outbox", "lane"),
+    ("Unscored", "hour"),
 )
 
 

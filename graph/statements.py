@@ -47,6 +47,8 @@ TRANSACTION_PROPERTIES = (
     "status",
     "channel",
     "account",
+    "email",
+    "phone",
     "billing_address",
     "promotion",
     "counterparty",

@@ -8,11 +8,11 @@ refresh that would change nothing is not written (nor sent, when this writer kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from graph import labels, statements, tallies
+from graph import labels, scores, statements, tallies
 from graph.driver import Graph, Row, Tx
 from graph.errors import BadEvent, Conflict, Fenced, ServiceError, Unavailable
 from graph.events import Entity, Event, Label, Transaction, id_of
@@ -76,12 +76,19 @@ class Checkpoint(Protocol):
         """Record the batch as written."""
 
 
+#: What new transactions' nodes get beside what they say, by id; the same transaction may be asked about again.
+Describe = Callable[[Sequence[Transaction]], Mapping[str, Row]]
+
+
 class GraphWriter:
     """Writes micro-batches of transactions and labels into one graph."""
 
-    def __init__(self, graph: Graph, settings: WriterSettings | None = None) -> None:
+    def __init__(
+        self, graph: Graph, settings: WriterSettings | None = None, describe: Describe = lambda _: {}
+    ) -> None:
         self._graph = graph
         self._settings = settings or WriterSettings()
+        self._describe = describe
         self._known = KnownSpans()
 
     def write(self, events: Sequence[Event], checkpoint: Checkpoint | None = None) -> Written:
@@ -162,10 +169,12 @@ class GraphWriter:
         hours = {t.event_time // HOUR_MS for t in written.accepted} | labels.hours_of(written.labels)
         tx.run(statements.REGISTER_HOURS, hours=sorted(hours))
         tallies.add(tx, written.accepted)
-        for shape, rows in transaction_rows(written.accepted, written.entities).items():
+        described = self._describe(written.accepted)
+        for shape, rows in transaction_rows(written.accepted, written.entities, described).items():
             tx.run(statements.create_transactions(shape), rows=rows)
         for card, standing in labels.attach(tx, written.labels, about).items():
             written.entities["Card"][card].fraud_labels = standing.fraud_labels
+        scores.leave(tx, written.accepted, written.labels)
         return written, refreshed
 
     def _touch(self, written: Written, about: labels.Concerned) -> None:

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
-from gnn.learning import Recipe
 from gnn.measures import Measures, measure
+from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from ringwatch.quality.sets import QualitySet
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from gnn.dataset import Dataset
-from gnn.inputs import Scaling
-from gnn.learning import Learned, Recipe, ask, own_features
-from gnn.network import Network, Shape
+from gnn.learning import Learned, ask, own_features
+from gnn.network import Network
+from gnn.recipe import Recipe, Shape
+from gnn.scaling import Scaling
 from graph.events import Label, Transaction
 from tests.gnn.histories import DAY_MS, START, bursts, dataset_of, label
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gnn.calibration import Calibration
 from gnn.card import Card
 from gnn.contenders import CONTENDERS, SERVABLE
 from gnn.dataset import Dataset, load_dataset
-from gnn.learning import Recipe
-from gnn.measures import measure, reliability
+from gnn.measures import calibrated, measure, reliability
+from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from gnn.storage import load
 from gnn.training import MOMENTS, labelled_split, train
@@ -106,7 +105,7 @@ def test_calibration_makes_probabilities_of_scores_and_keeps_their_order() -> No
     fraud = rng.uniform(size=len(truth)) < truth
     odds = np.log(truth / (1 - truth))
     inflated = 1 / (1 + np.exp(-(0.5 * odds + 2)))
-    told = Calibration.of(inflated, fraud)(inflated)
+    told = calibrated(inflated, fraud)(inflated)
     assert np.abs(told - truth).mean() < 0.02
     assert (np.argsort(told) == np.argsort(inflated)).all()
     for one in reliability(fraud, told):
