@@ -65,8 +65,9 @@ class LiveGraph:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __contains__(self, transaction_id: str) -> bool:
-        return transaction_id in self._by_id
+    def held(self, transaction_id: str) -> Payment | None:
+        """The payment of an id, as long as it is held."""
+        return self._by_id.get(transaction_id)
 
     def take(self, transaction: Transaction) -> Payment:
         """Let a payment happen; it is described as it arrives."""

@@ -10,6 +10,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from gnn.explanation import Explanation, explain
+from gnn.learning import Learned, embed
 from gnn.live_graph import LiveGraph, Named, Payment
 from gnn.sayings import Told
 from gnn.storage import Scorer
@@ -54,8 +58,11 @@ class Passes:
             self.graph.tell(transaction, labels)
             changed.update(self.graph.entities(transaction))
         for transaction, labels in sorted(new, key=lambda told: (told[0].event_time, told[0].transaction_id)):
-            if transaction.transaction_id in self.graph:
-                continue  # what waits to be looked at is told once at least, not once
+            known = self.graph.held(transaction.transaction_id)
+            if known is not None:  # what waits to be looked at is told again after a failure
+                changed.update(self.graph.entities(transaction))
+                due += [known] if known.time + self.later_ms < self.graph.now else []
+                continue
             due += self._grown_up(transaction.event_time)
             if len(due) >= _AT_ONCE:  # not much later, or their neighbours would be others
                 looked += self._scored(due)
@@ -77,6 +84,22 @@ class Passes:
         since = held[-1].time - _RECENT_MS if held else 0
         risks = [payment.risk for payment in held if payment.risk is not None and payment.time >= since]
         return sum(risks) / len(risks) if risks else None
+
+    def explained(self, payment: Payment) -> Explanation:
+        """Why a payment that is held has its score."""
+        view = self.graph.around([payment], self.later_ms, self.scorer.reach)
+        return explain(view.dataset, self.scorer, int(view.rows([payment])[0]), later=True)
+
+    def embedded(self, entities: Sequence[Named], networks: Sequence[Learned]) -> dict[Named, list[float]]:
+        """How networks know entities after a pass, side by side."""
+        if not entities or not networks:
+            return {}
+        held = (payment for entity in entities for payment in self.graph.of(entity))
+        view = self.graph.around(held, self.later_ms, 1)
+        kinds = np.array([self.graph.features.kinds.index(kind) for kind, _ in entities])
+        nodes, moment = view.nodes(entities), self.graph.now + 1
+        known = np.hstack([embed(view.dataset, network, nodes, kinds, moment) for network in networks])
+        return dict(zip(entities, known.tolist(), strict=True))
 
     def _grown_up(self, time: int) -> Iterator[Payment]:
         """Those whose last look is due before a time, with that look taken."""

@@ -38,6 +38,11 @@ class Scorer:
     calibration: Calibration
 
     @property
+    def networks(self) -> list[Learned]:
+        """Its networks, one for each seed, if it has any."""
+        return _pieces(self.models)[1]
+
+    @property
     def reach(self) -> int:
         """How many steps from a transaction over its entities it looks: two with a network, none with trees."""
         return 0 if self.contender == "labels" else 2

@@ -60,12 +60,14 @@ def transactions_since(graph: Graph, since: int, most: int) -> list[Transaction]
 
 
 def labelled_transactions(graph: Graph) -> Iterator[tuple[Transaction, list[Label]]]:
-    """Every transaction, hour by hour, with what was said of it and when."""
+    """Every transaction in the order of time (and of ids), with what was said of it and when."""
     for hour in sorted(row["hour"] for row in graph.read(_HOURS, since=0)):
+        of_hour: list[tuple[Transaction, list[Label]]] = []
         after = ""
         while rows := graph.read(_OF_HOUR, hour=hour, after=after, limit=_AT_ONCE):
             after = rows[-1]["transaction_id"]
-            yield from map(_with_labels, rows)
+            of_hour += map(_with_labels, rows)
+        yield from sorted(of_hour, key=lambda told: (told[0].event_time, told[0].transaction_id))
 
 
 def transactions_by_id(graph: Graph, ids: Iterable[str]) -> Iterator[tuple[Transaction, list[Label]]]:

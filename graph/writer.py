@@ -76,15 +76,16 @@ class Checkpoint(Protocol):
         """Record the batch as written."""
 
 
-#: What new transactions' nodes get beside what they say, by id; the same transaction may be asked about again.
-Describe = Callable[[Sequence[Transaction]], Mapping[str, Row]]
+#: What new transactions' nodes get beside what they say, by id, given labels that come with them. The same
+#: transaction may be asked about again.
+Describe = Callable[[Sequence[Transaction], Sequence[Label]], Mapping[str, Row]]
 
 
 class GraphWriter:
     """Writes micro-batches of transactions and labels into one graph."""
 
     def __init__(
-        self, graph: Graph, settings: WriterSettings | None = None, describe: Describe = lambda _: {}
+        self, graph: Graph, settings: WriterSettings | None = None, describe: Describe = lambda *_: {}
     ) -> None:
         self._graph = graph
         self._settings = settings or WriterSettings()
@@ -169,7 +170,7 @@ class GraphWriter:
         hours = {t.event_time // HOUR_MS for t in written.accepted} | labels.hours_of(written.labels)
         tx.run(statements.REGISTER_HOURS, hours=sorted(hours))
         tallies.add(tx, written.accepted)
-        described = self._describe(written.accepted)
+        described = self._describe(written.accepted, written.labels)
         for shape, rows in transaction_rows(written.accepted, written.entities, described).items():
             tx.run(statements.create_transactions(shape), rows=rows)
         for card, standing in labels.attach(tx, written.labels, about).items():

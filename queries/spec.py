@@ -14,6 +14,8 @@ from graph.schema import ENTITY_LABELS
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 RuleStatus = Literal["experimental", "test", "stable", "deprecated"]
+#: Who found something: a rule, the search for dense blocks, a learned model.
+Part = Literal["rule", "density", "model"]
 Role = Literal["core", "member", "evidence", "measure", "fact"]
 #: Counters of an entity that a gate may ask for.
 GATE_COUNTERS = ("degree", "identifiers", "senders", "fraud_labels")
@@ -169,7 +171,7 @@ class Finding(msgspec.Struct, frozen=True):
     ``time`` is the touch, epoch ms; ``identity`` makes two findings of a rule the same; ``members`` and
     ``evidence`` (transaction ids) are sorted. ``burst`` says how far the busiest of the members, or of the edges
     between them, ran above its own past then (the MIDAS score; ``None`` where nobody looked), and ``part`` says
-    which part of a ring's risk it is evidence for.
+    which part of a ring's risk it is evidence for. ``notes`` say in words what measures cannot.
     """
 
     rule: str
@@ -184,4 +186,5 @@ class Finding(msgspec.Struct, frozen=True):
     facts: dict[str, str | int | float | bool | None] = {}
     parameters: dict[str, int | float] = {}
     burst: float | None = None
-    part: Literal["rule", "density"] = "rule"
+    part: Part = "rule"
+    notes: tuple[str, ...] = ()

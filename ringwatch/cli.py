@@ -14,6 +14,7 @@ from ringwatch.commands.doctor import doctor
 from ringwatch.commands.evaluate import evaluate
 from ringwatch.commands.produce import produce
 from ringwatch.commands.run import run
+from ringwatch.commands.score import score
 from ringwatch.commands.simulate import simulate
 from ringwatch.commands.snapshot import snapshot
 from ringwatch.commands.train import train
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(score)
 app.command()(backtest)
 app.command()(produce)
 app.command()(simulate)

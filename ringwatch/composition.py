@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from graph import schema
 from graph.checkpoints import Checkpoints
@@ -17,7 +17,7 @@ from graph.driver import Graph
 from graph.embedded import is_embedded, open_graph
 from graph.errors import ConfigurationError
 from graph.retention import expire
-from graph.writer import GraphWriter
+from graph.writer import Describe, GraphWriter
 from queries.rule_set import RuleSet
 from queries.spec import Rule
 from ringwatch.inputs import opened_sources
@@ -41,6 +41,9 @@ from streaming.ring_store import Letter, RingStore
 from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
 from streaming.tokens import CardTokenizer, load_card_key
 from streaming.watch import GraphWatch
+
+if TYPE_CHECKING:
+    from ringwatch.arrival_scoring import ArrivalScoring
 
 Stage = Literal["all", "detect", "assemble"]
 
@@ -156,7 +159,7 @@ def opened_worker(
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
         counts = Counts()
-        reload: Callable[[], None] | None = None
+        chores: list[Callable[[], None]] = []
         front: Front
         forwarder: Forwarder
         if options.stage == "assemble":
@@ -168,9 +171,15 @@ def opened_worker(
             watch = _watch(graph, settings, metrics)
             order = watch.order if watch is not None else None
             operation, reload = operated_rules(graph, settings, checkpoints, metrics, order)
+            chores.append(reload)
+            describe: Describe = lambda *_: {}  # noqa: E731
+            if settings.scores.models is not None:
+                scoring = _arrival_scoring(graph, settings, settings.scores.models, metrics)
+                describe = scoring.describe
+                chores.append(scoring.refresh)
             front = detector = Detector(
                 codec,
-                GraphWriter(graph, settings.writer()),
+                GraphWriter(graph, settings.writer(), describe),
                 operation,
                 checkpoints,
                 letters,
@@ -195,13 +204,11 @@ def opened_worker(
                 settings.graph.address,
                 checkpoints,
                 publisher,
-                RingSettings(
-                    expiry_ms=settings.rings.expiry_days * _DAY_MS,
-                    dismissal_ms=settings.rings.dismissal_days * _DAY_MS,
-                ),
+                ring_settings(settings),
                 metrics,
                 announce,
             )
+            chores.append(assembler.relay)
         pipeline = Pipeline(
             source,
             front,
@@ -211,27 +218,27 @@ def opened_worker(
             batch_ms=settings.stream.batch_ms,
             heart=telemetry.health,
             metrics=metrics,
-            chores=_Housekeeping(graph, settings, metrics, reload),
+            chores=_Housekeeping(graph, settings, metrics, chores),
         )
         yield Worker(pipeline, graph, codec, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
 
 
 class _Housekeeping:
-    """Small chores between batches: changed rules, retention by event time, and how many rings there are."""
+    """Small chores between batches: those given, retention by event time, and how many rings there are."""
 
     def __init__(
-        self, graph: Graph, settings: Settings, metrics: Metrics, reload: Callable[[], None] | None
+        self, graph: Graph, settings: Settings, metrics: Metrics, chores: Sequence[Callable[[], None]]
     ) -> None:
         self._graph = graph
         self._settings = settings
         self._metrics = metrics
-        self._reload = reload
+        self._chores = chores
         self._swept = 0
         self._count_at = 0.0
 
     def __call__(self, watermark: int | None) -> None:
-        if self._reload is not None:
-            self._reload()
+        for chore in self._chores:
+            chore()
         if time.monotonic() >= self._count_at:
             self._metrics.rings.replace(RingStore(self._graph).count())
             self._count_at = time.monotonic() + _COUNT_RINGS_EVERY_S
@@ -256,6 +263,25 @@ def _watch(graph: Graph, settings: Settings, metrics: Metrics) -> GraphWatch | N
         min_owners=chosen.min_owners,
     )
     return GraphWatch(graph, wanted, chosen.max_transactions, metrics)
+
+
+def ring_settings(settings: Settings) -> RingSettings:
+    """How long rings and their dismissals last."""
+    rings = settings.rings
+    return RingSettings(expiry_ms=rings.expiry_days * _DAY_MS, dismissal_ms=rings.dismissal_days * _DAY_MS)
+
+
+def _arrival_scoring(graph: Graph, settings: Settings, models: str, metrics: Metrics) -> ArrivalScoring:
+    try:
+        # Only who scores needs what these import.
+        from gnn.registry import open_registry
+
+        from ringwatch.arrival_scoring import ArrivalScoring
+        from ringwatch.promoted_model import PromotedModel
+    except ImportError as error:
+        raise ConfigurationError(f"scores need what `pip install 'ringwatch[gnn]'` brings: {error}") from error
+    promoted = PromotedModel(open_registry(models), beside_the_graph(settings, "models"))
+    return ArrivalScoring(graph, promoted, metrics)
 
 
 def _publisher(

@@ -164,6 +164,17 @@ class DensitySection(Section):
     max_transactions: Positive = 100_000
 
 
+class ScoresSection(Section):
+    """Learned scores: where models are registered, and when risky payments that hang together make a ring.
+
+    That is payments of a probability of ``min_risk`` or more, of ``min_owners`` different owners or more.
+    """
+
+    models: str | None = None
+    min_risk: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_owners: Annotated[int, Field(ge=2)] = 3
+
+
 class KafkaSection(Section):
     """The consumer group, and librdkafka's own properties (``[kafka.client]``), for TLS and SASL for example."""
 
@@ -219,6 +230,7 @@ class Settings(BaseSettings):
     hubs: HubsSection = HubsSection()
     rings: RingsSection = RingsSection()
     density: DensitySection = DensitySection()
+    scores: ScoresSection = ScoresSection()
     kafka: KafkaSection = KafkaSection()
     telemetry: TelemetrySection = TelemetrySection()
     dead_letters: DeadLettersSection = DeadLettersSection()

@@ -175,4 +175,5 @@ def reasons(ring: Ring) -> list[str]:
             for measure in typology.measures
         )
         said.append(f"{rule}: {measures}" if measures else rule)
+        said += [f"{rule}: {note}" for note in typology.notes]
     return said

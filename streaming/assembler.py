@@ -20,18 +20,25 @@ from streaming.metrics import Metrics
 from streaming.publishers import Publisher
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_settings import RingSettings
-from streaming.ring_state import Update
+from streaming.ring_state import Ring, Update
 from streaming.ring_store import Letter, RingStore, StaleBookError
 from streaming.rings import RingBook
 
 log = logging.getLogger(__name__)
+
+#: The lane of the rings that learned scores show: the scorer fills it, and a worker with a publisher empties it.
+SCORES_LANE = "scores"
+
+#: How many of a ring's payments a model is asked about, the latest.
+_MOST_SCORED = 500
 
 
 class Assembler:
     """Assembles rings, and publishes their alerts.
 
     Alerts are numbered in lanes, one for each partition, so that whoever takes over a partition can tell from the
-    outbox and the publisher what its former owner still had to publish. ``announce`` is told what got out.
+    outbox and the publisher what its former owner still had to publish. Without a publisher alerts stay in the
+    outbox, for a worker that has one (:meth:`relay`). ``announce`` is told what got out.
     """
 
     def __init__(
@@ -39,7 +46,7 @@ class Assembler:
         graph: Graph,
         graph_address: str,
         checkpoints: Checkpoints,
-        publisher: Publisher,
+        publisher: Publisher | None,
         settings: RingSettings,
         metrics: Metrics,
         announce: Callable[[Sequence[Letter]], None] = lambda _: None,
@@ -60,8 +67,8 @@ class Assembler:
     def take_over(self, partition: str) -> None:
         """Publish what a crash left between the graph's commit and the publisher's."""
         self._numbers[partition] = self._store.last_number(partition)
-        letters = self._store.outbox(partition)
-        if letters:
+        letters = self._store.outbox(partition) if self._publisher is not None else []
+        if self._publisher is not None and letters:
             published = self._publisher.published(partition)
             left = [letter for letter in letters if letter.number > published]
             self._publisher.publish(left, {})
@@ -80,11 +87,33 @@ class Assembler:
         """Announce what was folded: the stream has ended."""
         if self._numbers:
             self._settle(None, {}, lane=min(self._numbers))
+        self.relay()
 
     def close(self) -> None:
         """Forget the outbox, which is published."""
-        for lane, number in self._numbers.items():
+        for lane, number in self._numbers.items() if self._publisher is not None else ():
             self._graph.write(partial(self._store.clear_outbox, lane=lane, published=number))
+
+    def relay(self) -> None:
+        """Publish the alerts of those who assemble rings and have no publisher.
+
+        The lane is locked meanwhile, for other workers do the same.
+        """
+        publisher = self._publisher
+        if publisher is None or not self._store.outbox(SCORES_LANE):
+            return
+
+        def work(tx: Tx) -> list[Letter]:
+            letters = self._store.locked_outbox(tx, SCORES_LANE)
+            if letters:
+                published = publisher.published(SCORES_LANE)
+                publisher.publish([letter for letter in letters if letter.number > published], {})
+                self._store.clear_outbox(tx, SCORES_LANE, letters[-1].number)
+            return letters
+
+        letters = self._graph.write(work)
+        self.alerts += len(letters)
+        self._announce(letters)
 
     def _heed(self, labels: Iterable[Label]) -> None:
         """Let labels judge rings, as people do: before the batch that they came in, and each for itself."""
@@ -135,7 +164,8 @@ class Assembler:
                 continue
         self._stale = False
         assembled = time.perf_counter()
-        self._publisher.publish(letters, ends)
+        if self._publisher is not None:
+            self._publisher.publish(letters, ends)
         self.alerts += len(letters)
         self._announce(letters)
         self._metrics.batch_seconds.record(assembled - started, {"phase": "assemble"})
@@ -155,6 +185,9 @@ class Assembler:
             self._take(detection)
         self._apply_allow_list()
         updates = self._book.updates()
+        for update in updates:
+            if update.changes:
+                update.ring.learned = self._store.learned(_latest(update.ring))
         letters = self._letters(updates, lane)
         mark = BatchMark(self._checkpoints, "assembled", ends)
 
@@ -166,7 +199,7 @@ class Assembler:
                 version = self._store.save(tx, updates, letters, version=version, watermark=self._watermark)
             elif self._store.verdicts(tx) != self._verdicts:
                 raise StaleBookError
-            if letters:
+            if letters and self._publisher is not None:
                 self._store.clear_outbox(tx, lane, self._numbers[lane])
             mark.advance(tx)
             return version
@@ -226,3 +259,8 @@ class Assembler:
                 ids=ids,
             )
         }
+
+
+def _latest(ring: Ring) -> list[str]:
+    """The ids of its latest payments."""
+    return sorted(ring.evidence, key=lambda key: (ring.evidence[key].time, key))[-_MOST_SCORED:]

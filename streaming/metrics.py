@@ -101,6 +101,18 @@ class Metrics:
     caught_up_anchors: Annotated[Counter, About("Anchors that were put off and worked off since.", ("rule",))]
     waiting_anchors: Annotated[Levels, About("Anchors put off that wait in the graph.", ("rule",))]
 
+    # What learned scores do.
+    arrivals_scored: Annotated[Counter, About("Payments scored as they arrived.")]
+    arrival_failures: Annotated[Counter, About("Batches that went on without scores because scoring failed.")]
+    passes: Annotated[Counter, About("Passes over the graph, by outcome (done, failed, no_model).", ("outcome",))]
+    pass_seconds: Annotated[Histogram, About("Time that a pass over what has changed takes.")]
+    scored_nodes: Annotated[Counter, About("Nodes given a risk by a pass, by label.", ("label",))]
+    learned_findings: Annotated[Counter, About("Groups of risky payments that a pass found to hang together.")]
+    drift: Annotated[
+        Levels,
+        About("Population stability index of scores and of inputs against the model's own data.", ("of",)),
+    ]
+
     # What goes out.
     allowed_findings: Annotated[
         Counter, About("Findings dropped because only allow-listed entities held them together.")

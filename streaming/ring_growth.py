@@ -50,6 +50,7 @@ def _describe(ring: Ring, finding: Finding) -> list[Change]:
             time=finding.time,
             measures=finding.measures,
             part=finding.part,
+            notes=finding.notes,
         )
     if finding.burst is not None:
         ring.burst = max(finding.burst, ring.burst or 0.0)

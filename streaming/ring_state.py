@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from graph.events import Entity
-from queries.spec import Measure, Severity
+from queries.spec import Measure, Part, Severity
 
 RingStatus = Literal["open", "investigating", "confirmed", "dismissed", "merged", "withdrawn", "expired"]
 Verdict = Literal["confirmed", "dismissed"]
@@ -96,14 +96,27 @@ class Tie(msgspec.Struct):
 
 
 class Typology(msgspec.Struct):
-    """What one rule, or the search for dense blocks, says of a ring: version, parameters, its latest measures."""
+    """What a rule, the search for dense blocks or a model says of a ring: version, parameters, latest measures."""
 
     rule_version: int
     severity: Severity
     parameters: dict[str, int | float]
     time: int
     measures: tuple[Measure, ...]
-    part: Literal["rule", "density"] = "rule"
+    part: Part = "rule"
+    notes: tuple[str, ...] = ()
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What a model makes of a ring's payments, as of its last alert: their mean ``risk``, and how many it scored.
+
+    ``risk`` and ``model`` (its version) are ``None`` where it has scored none of those that were asked about.
+    """
+
+    risk: float | None
+    model: str | None
+    scored: int
+    asked: int
 
 
 class Announced(msgspec.Struct):
@@ -154,6 +167,7 @@ class Ring(msgspec.Struct, kw_only=True):
     typologies: dict[str, Typology] = {}
     ties: list[Tie] = []
     burst: float | None = None
+    learned: Learned | None = None
     merged_from: list[str] = []
     merged_into: str | None = None
     split_from: str | None = None

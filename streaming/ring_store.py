@@ -16,7 +16,7 @@ from graph.driver import Graph, Row, Tx
 from graph.events import Entity, Label
 from graph.schema import ENTITY_LABELS
 from streaming.ring_rows import evidence_rows, member_rows, ring_properties
-from streaming.ring_state import LIVE, Fact, Ring, RingMember, Update
+from streaming.ring_state import LIVE, Fact, Learned, Ring, RingMember, Update
 from streaming.ring_verdicts import Judgement, RefusedVerdictError, confidence, heed, judge
 from streaming.risk import Calibration
 
@@ -25,6 +25,7 @@ _Read = Callable[..., list[Row]]
 
 _PAGE = 500
 _decoder = msgspec.json.Decoder(Ring)
+_OUTBOX = "MATCH (o:Outbox {lane: $lane}) RETURN o.number AS number, o.key AS key, o.body AS body ORDER BY number"
 _BY_ID = "UNWIND $ids AS id MATCH (r:Ring {id: id}) RETURN r.id AS id, r.state AS state"
 
 
@@ -143,13 +144,28 @@ class RingStore:
             for row in rows
         }
 
+    def learned(self, transaction_ids: Sequence[str]) -> Learned:
+        """What models say of transactions; of several models the one that scored last is named."""
+        rows = self._graph.read(
+            "UNWIND $ids AS id MATCH (t:Transaction {id: id}) WHERE t.risk IS NOT NULL "
+            "RETURN t.risk AS risk, t.risk_model AS model, t.risk_time AS time",
+            ids=list(transaction_ids),
+        )
+        if not rows:
+            return Learned(None, None, 0, len(transaction_ids))
+        mean = sum(row["risk"] for row in rows) / len(rows)
+        latest = max(rows, key=lambda row: (row["time"], row["model"]))
+        return Learned(round(mean, 6), latest["model"], len(rows), len(transaction_ids))
+
     def outbox(self, lane: str) -> list[Letter]:
         """The alerts of a lane that are not known to be published, oldest first."""
-        rows = self._graph.read(
-            "MATCH (o:Outbox {lane: $lane}) RETURN o.number AS number, o.key AS key, o.body AS body "
-            "ORDER BY number",
-            lane=lane,
-        )
+        rows = self._graph.read(_OUTBOX, lane=lane)
+        return [Letter(lane, row["number"], row["key"], row["body"]) for row in rows]
+
+    def locked_outbox(self, tx: Tx, lane: str) -> list[Letter]:
+        """The same within ``tx``, which nobody else can do until it ends."""
+        tx.run("MERGE (l:Ledger {id: $id}) SET l.number = coalesce(l.number, 0)", id=f"lane|{lane}")
+        rows = tx.run(_OUTBOX, lane=lane)
         return [Letter(lane, row["number"], row["key"], row["body"]) for row in rows]
 
     def last_number(self, lane: str) -> int:

@@ -75,12 +75,16 @@ def assess(ring: Ring, calibration: Calibration) -> Risk:
         for typology, known in sorted(ring.typologies.items())
     }
     burst = None if ring.burst is None else round(_BURST_WEIGHT * _chi_squared_cdf(ring.burst), 6)
-    chances = [part.risk for _, part in parts.values()] + ([] if burst is None else [burst])
+    model = ring.learned.risk if ring.learned is not None else None
+    chances = [part.risk for kind, part in parts.values() if kind != "model"]
+    chances += [chance for chance in (burst, model) if chance is not None]
     return Risk(
         final=round(1 - math.prod(1 - chance for chance in chances), 6),
         rules=[part for kind, part in parts.values() if kind == "rule"],
         density=next((part.risk for kind, part in parts.values() if kind == "density"), None),
         burst=burst,
+        model=model,
+        model_version=ring.learned.model if ring.learned is not None else None,
     )
 
 
@@ -89,13 +93,24 @@ def risk_in_words(ring: Ring, calibration: Calibration) -> list[str]:
     risk = assess(ring, calibration)
     said = [f"risk {risk.final:.2f}: how likely one of the following is right at least"]
     for typology, known in sorted(ring.typologies.items()):
+        if known.part == "model":
+            continue  # its word is the scores of the ring's payments
         part = calibration.part(typology, known.severity)
         verdicts = f"{part.confirmed} confirmed and {part.dismissed} dismissed rings so far"
         said.append(f"{typology} {part.risk:.2f}: {part.prior:g} as {known.severity} severity goes, {verdicts}")
     if risk.burst is not None:
         measured = f"highest MIDAS score of its members: {ring.burst:g} (threshold {_BURST_THRESHOLD:g})"
         said.append(f"burst {risk.burst:.2f}: {measured}")
+    said.append(_learned_in_words(ring))
     return said
+
+
+def _learned_in_words(ring: Ring) -> str:
+    learned = ring.learned
+    if learned is None or learned.risk is None:
+        return "no learned part: no model has scored its payments"
+    share = f"the mean over {learned.scored} of its {learned.asked} latest payments"
+    return f"learned {learned.risk:.2f}: {share}, scored by model {learned.model}"
 
 
 def _chi_squared_cdf(score: float) -> float:

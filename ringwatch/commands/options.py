@@ -27,6 +27,10 @@ Labels = Annotated[
     str | None,
     typer.Option("--labels", help="Verdicts: a file or glob, or kafka://… (each counts from its time on)."),
 ]
+Models = Annotated[
+    str | None,
+    typer.Option("--models", metavar="REGISTRY", help="Where models are registered: a folder, or gs://bucket/…"),
+]
 TimeFormat = Annotated[
     str | None,
     typer.Option(help="strptime format of times that are neither RFC 3339 nor epoch; no offset means UTC."),

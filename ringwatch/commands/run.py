@@ -13,7 +13,15 @@ import typer
 
 from graph.errors import ConfigurationError
 from ringwatch import logs
-from ringwatch.commands.options import ConfigFile, GraphAddress, Labels, Mappings, MoreMappings, TimeFormat
+from ringwatch.commands.options import (
+    ConfigFile,
+    GraphAddress,
+    Labels,
+    Mappings,
+    Models,
+    MoreMappings,
+    TimeFormat,
+)
 from ringwatch.commands.progress import shown_progress
 from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, Stage, Worker, beside_the_graph, opened_worker
@@ -41,6 +49,7 @@ def run(
     labels: Labels = None,
     stage: Annotated[str, typer.Option(help="all | detect | assemble")] = "all",
     group: Annotated[str | None, typer.Option(help="The consumer group, and the name of the checkpoints.")] = None,
+    models: Models = None,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop at the end that the topic had at the start.")
     ] = False,
@@ -48,7 +57,7 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Write what was done as JSON.")] = None,
 ) -> None:
     """Read transactions, keep the graph, and alert on rings as they form."""
-    settings = load(config, {"graph.address": graph, "kafka.group": group})
+    settings = load(config, {"graph.address": graph, "kafka.group": group, "scores.models": models})
     logs.configure(settings.log.level, settings.log.format)
     if stage not in ("all", "detect", "assemble"):
         raise ConfigurationError(f"--stage is all, detect or assemble, not {stage!r}")

@@ -1,0 +1,70 @@
+"""Wiring of the scores at arrival: the promoted model in the hot path, without torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from gnn.arrival_model import ArrivalModel
+from gnn.arrivals import ArrivalScorer
+from gnn.sayings import Told
+from graph.driver import Graph, Row
+from graph.events import Label, Transaction
+from graph.history import labelled_transactions, transactions_by_id
+from graph.scores import embeddings
+from ringwatch.promoted_model import PromotedModel
+from streaming.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class ArrivalScoring:
+    """Scores new payments for the writer; whatever fails here, the stream goes on without scores."""
+
+    def __init__(self, graph: Graph, promoted: PromotedModel, metrics: Metrics) -> None:
+        self._graph = graph
+        self._promoted = promoted
+        self._metrics = metrics
+        self._scorer: ArrivalScorer | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up another model if one was promoted: what it counts by is read back from the graph."""
+        if not self._promoted.refresh() or self._promoted.folder is None or self._promoted.version is None:
+            return
+        try:
+            model = ArrivalModel(self._promoted.folder / "arrival")
+            known = partial(embeddings, self._graph, size=model.embedding)
+            scorer = ArrivalScorer(model, self._promoted.version, known)
+            scorer.remember(labelled_transactions(self._graph))
+        except Exception:
+            self._failed()
+        else:
+            self._scorer = scorer
+
+    def describe(self, transactions: Sequence[Transaction], labels: Sequence[Label]) -> Mapping[str, Row]:
+        """What the writer puts on new payments' nodes."""
+        if self._scorer is None:
+            return {}
+        try:
+            for transaction, said in self._spoken_of(transactions, labels):
+                self._scorer.tell(transaction, said)
+            described = self._scorer.describe(transactions)
+        except Exception:
+            self._failed()
+            return {}
+        self._metrics.arrivals_scored.add(len(described))
+        return described
+
+    def _spoken_of(self, transactions: Iterable[Transaction], labels: Iterable[Label]) -> Iterator[Told]:
+        about = {label.subject.id: label for label in labels if label.subject.label == "Transaction"}
+        if about:
+            new = [transaction for transaction in transactions if transaction.transaction_id in about]
+            stored = transactions_by_id(self._graph, sorted(about))
+            for transaction in (*new, *(transaction for transaction, _ in stored)):
+                yield transaction, [about[transaction.transaction_id]]
+
+    def _failed(self) -> None:
+        log.exception("arrival_scoring_failed")
+        self._metrics.arrival_failures.add(1)

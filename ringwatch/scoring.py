@@ -1,0 +1,237 @@
+"""Wiring of the scorer that runs beside the stream: passes over what has changed, their scores, their rings."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from gnn.registry import open_registry
+
+from gnn.arrivals import LABELS
+from gnn.learned_rings import RingCriteria, finding_of, hanging_together
+from gnn.learning import Learned
+from gnn.live_graph import LiveGraph, Named
+from gnn.part import read_part
+from gnn.passes import Passed, Passes
+from gnn.storage import load
+from graph.checkpoints import Checkpoints
+from graph.driver import Graph
+from graph.errors import Fenced
+from graph.events import Entity
+from graph.history import hubs_among, labelled_transactions, transactions_by_id
+from graph.scores import Score, ScoreStore, Waiting
+from queries.spec import Finding
+from ringwatch.composition import beside_the_graph, opened_graph, ring_settings
+from ringwatch.promoted_model import PromotedModel
+from ringwatch.settings import Settings
+from streaming.assembler import SCORES_LANE, Assembler
+from streaming.detector import Detection
+from streaming.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+#: The scorer's checkpoints, if it had any: it is fenced by its store.
+_GROUP = "ringwatch.score"
+
+#: Of what waits so many batches are taken at once; of a history so many payments.
+_BATCHES = 50
+_AT_ONCE = 10_000
+_ALL = 2**31
+
+
+class Summary(NamedTuple):
+    """What a pass did: payments looked at, nodes given a risk, findings; ``model`` is None if there was none."""
+
+    model: str | None
+    payments: int = 0
+    nodes: int = 0
+    findings: int = 0
+    seconds: float = 0.0
+
+    def in_words(self) -> str:
+        """For people, on a line."""
+        return (
+            f"looked at {self.payments:,} payments and gave {self.nodes:,} nodes a risk by model {self.model}, "
+            f"found {self.findings:,} groups that make a ring, in {self.seconds} s"
+        )
+
+    def and_then(self, payments: int, nodes: int, findings: int) -> Summary:
+        """With what a further part of the pass did."""
+        return self._replace(
+            payments=self.payments + payments, nodes=self.nodes + nodes, findings=self.findings + findings
+        )
+
+
+class Scoring:
+    """Follows the promoted model and the graph, pass by pass.
+
+    What models count by is held in memory and read back from the graph at the first pass, and whenever a model
+    that looks at other kinds of entities is promoted.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: ScoreStore,
+        promoted: PromotedModel,
+        assembler: Assembler,
+        criteria: RingCriteria,
+        metrics: Metrics,
+    ) -> None:
+        self._graph = graph
+        self._store = store
+        self._promoted = promoted
+        self._assembler = assembler
+        self._criteria = criteria
+        self._metrics = metrics
+        self._passes: Passes | None = None
+        self._networks: list[Learned] = []
+        self._version: str | None = None
+        self._caught_up = False
+
+    def once(self) -> Summary:
+        """One pass over what has changed since the last; the first one over everything that was never scored.
+
+        Raises:
+            ConfigurationError: the promoted model is damaged.
+            Unavailable: the graph is away; the next pass does what this one did not.
+            Fenced: another scorer has claimed the graph.
+        """
+        started = time.monotonic()
+        self._promoted.refresh()
+        version, folder = self._promoted.version, self._promoted.folder
+        if version is None or folder is None:
+            return Summary(None)
+        passes = self._passes
+        if passes is None or version != self._version or not self._caught_up:
+            passes = self._passes = self._loaded(folder)
+            self._version = version
+        done = Summary(version)
+        for passed, looked_at in self._looked(passes):
+            findings = self._findings(passes, passed, version)
+            if findings:
+                self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
+            scores = self._scores(passes, passed)
+            self._store.write(scores, model=version, time=passed.moment)
+            self._store.finish(looked_at, model=version, time=passed.moment)
+            for score in scores:
+                self._metrics.scored_nodes.add(1, {"label": score.node.label})
+            self._metrics.learned_findings.add(len(findings))
+            done = done.and_then(len(passed.payments), len(scores), len(findings))
+        self._caught_up = True
+        return done._replace(seconds=round(time.monotonic() - started, 3))
+
+    def try_once(self) -> None:
+        """A pass of many: one that fails is logged and counted, and the next one makes good for it.
+
+        Raises:
+            Fenced: another scorer has claimed the graph.
+        """
+        try:
+            done = self.once()
+        except Fenced:
+            raise
+        except Exception:
+            log.exception("pass_failed")
+            self._metrics.passes.add(1, {"outcome": "failed"})
+            return
+        self._metrics.passes.add(1, {"outcome": "done" if done.model is not None else "no_model"})
+        if done.payments:
+            log.info("pass_done", extra=done._asdict())
+
+    def _loaded(self, folder: Path) -> Passes:
+        """The model in a folder, with what is held of the graph if that is of use to it."""
+        scorer, part = load(folder / "later"), read_part(folder / "later")
+        self._networks = load(folder / "arrival").networks
+        if self._caught_up and self._passes is not None and self._passes.graph.features == part.features:
+            self._passes.scorer, self._passes.later_ms = scorer, part.later_ms
+            return self._passes
+        self._caught_up = False
+        return Passes(LiveGraph(part.features), scorer, part.later_ms)
+
+    def _looked(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
+        """What was looked at, part by part, and what waits no longer once that is dealt with."""
+        if not self._caught_up:
+            yield from self._from_the_start(passes)
+        while waiting := self._store.waiting(_BATCHES):
+            new = dict.fromkeys(name for one in waiting for name in one.transactions)
+            spoken_of = dict.fromkeys(name for one in waiting for name in one.labelled if name not in new)
+            told, spoken = (list(transactions_by_id(self._graph, names)) for names in (new, spoken_of))
+            yield passes.look(told, spoken), waiting
+
+    def _from_the_start(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
+        scored_before = self._store.claim()
+        unscored = {name for one in self._store.waiting(_ALL) for name in one.transactions}
+        history = labelled_transactions(self._graph)
+        while told := list(islice(history, _AT_ONCE)):
+            old = [one for one in told if scored_before and one[0].transaction_id not in unscored]
+            passes.remember(old)
+            known = {transaction.transaction_id for transaction, _ in old}
+            if new := [one for one in told if one[0].transaction_id not in known]:
+                yield passes.look(new), []
+
+    def _scores(self, passes: Passes, passed: Passed) -> list[Score]:
+        known = passes.embedded(passed.entities, self._networks)
+        payments = (
+            Score(Entity("Transaction", one.transaction.transaction_id), one.risk)
+            for one in passed.payments
+            if one.risk is not None
+        )
+        entities = (
+            Score(Entity(LABELS[entity[0]], entity[1]), risk, known.get(entity))
+            for entity in passed.entities
+            if (risk := passes.risk(entity)) is not None
+        )
+        return [*payments, *entities]
+
+    def _findings(self, passes: Passes, passed: Passed, version: str) -> list[Finding]:
+        graph, criteria = passes.graph, self._criteria
+        risky = [one for one in passed.payments if one.risk is not None and one.risk >= criteria.min_risk]
+        hubs = _Hubs(self._graph)
+        hubs.ask(entity for one in risky for entity in graph.entities(one.transaction))
+        found = []
+        for group in hanging_together(graph, risky, criteria, hubs):
+            why = passes.explained(max(group, key=lambda one: one.risk or 0.0))
+            found.append(finding_of(graph, group, criteria, hubs, why, version))
+        return [finding for finding in found if finding is not None]
+
+
+@contextmanager
+def opened_scoring(settings: Settings, models: str, metrics: Metrics) -> Iterator[Scoring]:
+    """A scorer of the graph that the settings name, by the model that is promoted in a registry.
+
+    Its rings go where the others are; their alerts wait in the outbox for a worker of ``ringwatch run``.
+    """
+    promoted = PromotedModel(open_registry(models), beside_the_graph(settings, "models"))
+    chosen, owner = settings.scores, uuid.uuid4().hex
+    with opened_graph(settings) as graph:
+        checkpoints = Checkpoints(graph, _GROUP, owner)
+        assembler = Assembler(graph, settings.graph.address, checkpoints, None, ring_settings(settings), metrics)
+        assembler.take_over(SCORES_LANE)
+        criteria = RingCriteria(chosen.min_risk, chosen.min_owners)
+        yield Scoring(graph, ScoreStore(graph, owner), promoted, assembler, criteria, metrics)
+
+
+class _Hubs:
+    """Which entities are hubs, as of one pass."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: dict[Named, bool] = {}
+
+    def ask(self, entities: Iterable[Named]) -> None:
+        """Read about those of which nothing is known yet, all at once."""
+        new = {Entity(LABELS[one[0]], one[1]): one for one in entities if one not in self._known}
+        self._known |= dict.fromkeys(new.values(), False)
+        self._known |= {new[hub]: True for hub, _ in hubs_among(self._graph, new)}
+
+    def __call__(self, entity: Named) -> bool:
+        if entity not in self._known:
+            self.ask([entity])
+        return self._known[entity]
