@@ -88,14 +88,6 @@ class CloudStore:
         with _translated(self.address):
             self._blob(name).upload_from_filename(path)
 
-    def delete(self, name: str) -> None:
-        """Remove an object if it is there."""
-        with _translated(self.address):
-            try:
-                self._blob(name).delete(retry=DEFAULT_RETRY)
-            except exceptions.NotFound:
-                return
-
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket.blob(self._prefix + name)
 

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gnn.store import ChangedError, Store, open_store, sha256_of
+from gnn.transfer import CARD
 from gnn.versions import Action, CardExcerpt, Decision, Standing, Version, decoded, encoded
 from graph.errors import ConfigurationError, RingwatchError, ServiceError
 
 _PROMOTION = "promotion.json"
-_CARD = "card.json"
 _ATTEMPTS = 5
 
 
@@ -85,7 +85,7 @@ class Registry:
             ConfigurationError: the folder holds no model with a card.
         """
         try:
-            card = decoded((model / _CARD).read_bytes(), CardExcerpt, str(model / _CARD))
+            card = decoded((model / CARD).read_bytes(), CardExcerpt, str(model / CARD))
             paths = sorted(path for path in model.rglob("*") if path.is_file())
             files = {path.relative_to(model).as_posix(): sha256_of(path) for path in paths}
         except OSError as error:
@@ -139,7 +139,9 @@ class Registry:
             raise ServiceError(f"model {name} cannot be written to {into}: {error.strerror or error}") from error
         return folder
 
-    def promote(self, name: str, *, reason: str, by: str, at: int, over: Standing | None = None) -> Decision:
+    def promote(
+        self, name: str, *, reason: str, by: str | None, at: int, over: Standing | None = None
+    ) -> Decision:
         """Use a version from now on; with ``over``, only in the place of what was promoted then.
 
         Raises:
@@ -155,7 +157,7 @@ class Registry:
 
         return self._decide("promoted", promoted, reason, by, at, over)
 
-    def decline(self, name: str, *, reason: str, by: str, at: int) -> Decision:
+    def decline(self, name: str, *, reason: str, by: str | None, at: int) -> Decision:
         """Note that a version was measured and is not used.
 
         Raises:
@@ -164,7 +166,7 @@ class Registry:
         self.version(name)
         return self._decide("declined", lambda standing: (name, standing.promoted), reason, by, at)
 
-    def rollback(self, *, reason: str, by: str, at: int) -> Decision:
+    def rollback(self, *, reason: str, by: str | None, at: int) -> Decision:
         """Use the version that was promoted before the current one again.
 
         Raises:
@@ -183,7 +185,7 @@ class Registry:
         action: Action,
         effect: Callable[[Standing], tuple[str, tuple[str, ...]]],
         reason: str,
-        by: str,
+        by: str | None,
         at: int,
         over: Standing | None = None,
     ) -> Decision:

@@ -65,9 +65,6 @@ class Store(Protocol):
     def upload(self, path: Path, name: str) -> None:
         """Copy the file at ``path`` here, over what has that name."""
 
-    def delete(self, name: str) -> None:
-        """Remove a file if it is there."""
-
 
 def is_remote(address: str) -> bool:
     """Whether an address is a bucket's.
@@ -149,11 +146,6 @@ class FolderStore:
         """Copy a file in; it appears when it is whole."""
         with _translated(self._root), self._written(name) as target:
             _copy(path, target)
-
-    def delete(self, name: str) -> None:
-        """Remove a file if it is there."""
-        with _translated(self._root):
-            (self._root / name).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     action: Action
     reason: str
-    by: str
+    by: str | None
     at: int
 
 

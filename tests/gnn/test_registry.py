@@ -73,7 +73,8 @@ def test_equal_content_is_one_version_and_other_content_another(registry: Regist
 def test_what_is_fetched_and_whole_is_not_fetched_again(registry: Registry, store: Store, tmp_path: Path) -> None:
     version = registry.register(model(tmp_path / "model"))
     cached = registry.fetch(version.name, tmp_path / "cache")
-    store.delete(f"versions/{version.name}/files/arrival/trees-0.txt")
+    (tmp_path / "evil").write_text("evil")
+    store.upload(tmp_path / "evil", f"versions/{version.name}/files/arrival/trees-0.txt")
     assert registry.fetch(version.name, tmp_path / "cache") == cached
     (cached / "arrival" / "trees-0.txt").write_text("tampered with")
     with pytest.raises(ConfigurationError):
