@@ -48,12 +48,12 @@ memory: .venv/dev.stamp
 chaos: .venv/dev.stamp
 	$(BIN)/python -m tests.chaos
 
-# Pin again what setup.cfg asks for; needs uv.
+# Pin again what setup.cfg asks for; needs uv. All of it together first, since every file pins the same versions.
 requirements:
-	$(COMPILE) setup.cfg --output-file requirements.txt
-	$(COMPILE) --extra evaluate --constraint requirements.txt setup.cfg --output-file requirements-evaluate.txt
-	$(COMPILE) --extra gnn --constraint requirements-evaluate.txt setup.cfg --output-file requirements-gnn.txt
-	$(COMPILE) --extra dev --extra evaluate --extra gnn --constraint requirements-gnn.txt setup.cfg --output-file requirements-dev.txt
+	$(COMPILE) --extra dev --extra evaluate --extra gnn --extra gcp setup.cfg --output-file requirements-dev.txt
+	$(COMPILE) --constraint requirements-dev.txt setup.cfg --output-file requirements.txt
+	$(COMPILE) --constraint requirements-dev.txt --extra evaluate setup.cfg --output-file requirements-evaluate.txt
+	$(COMPILE) --constraint requirements-dev.txt --extra gnn --extra gcp setup.cfg --output-file requirements-gnn.txt
 
 # Not .venv/bin/python: Debian without python3-venv leaves one behind that has no pip.
 .venv/bin/pip:

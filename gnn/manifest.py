@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gnn.features import FeatureSet
+from gnn.store import sha256_of
 from graph.errors import ConfigurationError
 
 VERSION = 1
@@ -93,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     for name, part in manifest.parts.items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != part.sha256:
+        if not path.is_file() or sha256_of(path) != part.sha256:
             raise ConfigurationError(f"{path} is not the file that the manifest names: take the snapshot again")
     return manifest
 
@@ -101,9 +102,4 @@ def read_manifest(folder: Path) -> Manifest:
 def _part(path: Path) -> Part:
     file = pq.ParquetFile(path)
     schema = "\n".join(f"{field.name} {field.type}" for field in file.schema_arrow)
-    return Part(file.metadata.num_rows, hashlib.sha256(schema.encode()).hexdigest(), _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Part(file.metadata.num_rows, hashlib.sha256(schema.encode()).hexdigest(), sha256_of(path))

@@ -26,9 +26,12 @@ from graph.errors import ConfigurationError, ServiceError
 #: The moments at which a transaction is scored, and the folders of their models.
 MOMENTS = {"arrival": False, "later": True}
 
-_DAY_MS = 86_400_000
+#: With fewer, what is measured is chance.
+FEWEST_FRAUDS = 20
+
+DAY_MS = 86_400_000
+
 _TEST_SHARE = 0.2
-_FEWEST_FRAUDS = 20
 
 
 def train(
@@ -83,7 +86,7 @@ def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArra
     Raises:
         ConfigurationError: either part has hardly any fraud.
     """
-    wait_ms = complaint_days * _DAY_MS
+    wait_ms = complaint_days * DAY_MS
     end = int(dataset.times[-1])
     mature = int(np.searchsorted(dataset.times, end - wait_ms, side="right"))
     begin = int((1 - _TEST_SHARE) * mature)
@@ -96,10 +99,10 @@ def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArra
     split = Split(train, test)
     parts = {"to learn from": split.learned, "to validate on": split.validated, "to measure on": split.test}
     for purpose, rows in parts.items():
-        if (frauds := int(fraud[rows].sum())) < _FEWEST_FRAUDS:
+        if (frauds := int(fraud[rows].sum())) < FEWEST_FRAUDS:
             raise ConfigurationError(
                 f"of {len(rows):,} transactions {purpose} {frauds} are known to be fraud; "
-                f"{_FEWEST_FRAUDS} are needed"
+                f"{FEWEST_FRAUDS} are needed"
             )
     return split, fraud
 

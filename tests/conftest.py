@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, settings
 from graph import schema
 from graph.driver import Graph, connect
 from graph.embedded import EmbeddedEngine, embedded_engine
+from tests.services.cloud_storage import CloudStorageServer
 from tests.services.kafka import KafkaServer
 from tests.services.maven import Missing, find_java
 from tests.services.neo4j import RELEASES, Neo4jServer, wipe
-from tests.services.process import JavaServer
+from tests.services.process import ServerProcess
 
-Server = TypeVar("Server", bound=JavaServer)
+Server = TypeVar("Server", bound=ServerProcess)
 
 # How fast a machine is, no test asks.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,7 +32,13 @@ settings.load_profile("house")
 #: Fixture by engine; the first is what Ringwatch uses when nothing else is said.
 ENGINES = {"arcadedb": "embedded", "neo4j-5.26": "neo4j_526", "neo4j-2026": "neo4j_2026"}
 
-_MARKS = {"embedded": "embedded", "kafka": "kafka", "neo4j_526": "neo4j", "neo4j_2026": "neo4j"}
+_MARKS = {
+    "embedded": "embedded",
+    "cloud_storage": "cloud_storage",
+    "kafka": "kafka",
+    "neo4j_526": "neo4j",
+    "neo4j_2026": "neo4j",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ def _served(make: Callable[[], Server]) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaServer]:
     yield from _served(KafkaServer)
+
+
+@pytest.fixture(scope="session")
+def cloud_storage() -> Iterator[CloudStorageServer]:
+    yield from _served(CloudStorageServer)
 
 
 @pytest.fixture(scope="session")

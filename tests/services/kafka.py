@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.services.maven import class_path, find_java
-from tests.services.process import HOST, JavaServer, accepts, free_port
+from tests.services.process import HOST, ServerProcess, accepts, free_port
 
 VERSION = "4.4.0"
 
@@ -46,7 +46,7 @@ _LOGGING = """\
 """
 
 
-class KafkaServer(JavaServer):
+class KafkaServer(ServerProcess):
     """A broker at ``bootstrap``, whose topics are made by :meth:`create_topic` only."""
 
     def __init__(self, *, heap: str = "512m") -> None:

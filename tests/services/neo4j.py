@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graph.driver import Graph, connect
 from graph.errors import Unavailable
 from tests.services.maven import class_path, find_java
-from tests.services.process import HOST, JavaServer, accepts, free_port
+from tests.services.process import HOST, ServerProcess, accepts, free_port
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ client.allow_telemetry=false
 _OPENED = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
 
 
-class Neo4jServer(JavaServer):
+class Neo4jServer(ServerProcess):
     """A server of release ``5.26`` or ``2026`` at ``uri``."""
 
     user = "neo4j"

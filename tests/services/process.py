@@ -1,4 +1,4 @@
-"""A Java server as a child process that tests may stop, kill and start again on the same ports and data."""
+"""A server as a child process that tests may stop, kill and start again on the same ports and data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 _LIMIT_S = 180
 
 
-class JavaServer(ABC):
+class ServerProcess(ABC):
     """A server in a temporary folder, which lasts until :meth:`close`; as a context it starts and closes."""
 
     def __init__(self) -> None:

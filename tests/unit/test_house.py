@@ -88,8 +88,8 @@ def test_every_package_ships_its_types_and_data() -> None:
     [
         ("requirements.txt", ()),
         ("requirements-evaluate.txt", ("evaluate",)),
-        ("requirements-gnn.txt", ("gnn",)),
-        ("requirements-dev.txt", ("dev", "evaluate", "gnn")),
+        ("requirements-gnn.txt", ("gnn", "gcp")),
+        ("requirements-dev.txt", ("dev", "evaluate", "gnn", "gcp")),
     ],
 )
 def test_requirements_are_in_step_with_setup_cfg(file: str, extras: tuple[str, ...]) -> None:

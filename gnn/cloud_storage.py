@@ -1,0 +1,106 @@
+"""A bucket of Cloud Storage as a store. Credentials are the environment's (Application Default Credentials)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from gnn.store import REMOTE, ChangedError, Stored
+from graph.errors import ConfigurationError, ServiceError, Unavailable
+
+#: What runs beside a stream asks for small files only, and would rather hear soon that they cannot be had.
+_SMALL_FILES = DEFAULT_RETRY.with_timeout(10.0)
+_SMALL_FILES_TIMEOUT_S = 5.0
+
+_AWAY = (
+    exceptions.RetryError,
+    exceptions.ServerError,
+    exceptions.TooManyRequests,
+    requests.RequestException,
+    TransportError,
+    DataCorruption,
+    InvalidResponse,
+    ConnectionError,
+)
+
+
+class CloudStore:
+    """The objects of a bucket below a prefix."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        with _translated(bucket):
+            self._bucket = storage.Client().bucket(bucket)
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    @property
+    def address(self) -> str:
+        """``gs://bucket/prefix``."""
+        return f"{REMOTE}{self._bucket.name}/{self._prefix}".rstrip("/")
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The objects below a prefix."""
+        with _translated(self.address):
+            found = self._bucket.list_blobs(prefix=self._prefix + prefix)
+            return sorted(blob.name.removeprefix(self._prefix) for blob in found)
+
+    def read(self, name: str) -> Stored | None:
+        """An object and its generation, by one request."""
+        blob = self._blob(name)
+        with _translated(self.address):
+            try:
+                content = blob.download_as_bytes(retry=_SMALL_FILES, timeout=_SMALL_FILES_TIMEOUT_S)
+            except exceptions.NotFound:
+                return None
+        return Stored(content, str(blob.generation))
+
+    def replace(self, name: str, content: bytes, generation: str | None) -> None:
+        """Write under the precondition ``ifGenerationMatch``."""
+        with _translated(self.address):
+            try:
+                self._blob(name).upload_from_string(
+                    content,
+                    content_type="application/json",
+                    if_generation_match=int(generation or 0),
+                    retry=_SMALL_FILES,
+                    timeout=_SMALL_FILES_TIMEOUT_S,
+                )
+            except exceptions.PreconditionFailed as error:
+                # The answer to our own write may have been lost, and the client have tried again.
+                standing = self.read(name)
+                if standing is None or standing.content != content:
+                    raise ChangedError(name) from error
+
+    def download(self, name: str, path: Path) -> None:
+        """Copy an object; the client compares its checksum."""
+        with _translated(f"{self.address}/{name}"):
+            self._blob(name).download_to_filename(path)
+
+    def upload(self, path: Path, name: str) -> None:
+        """Copy a file; it appears when it is whole, and large ones are resumed."""
+        with _translated(self.address):
+            self._blob(name).upload_from_filename(path)
+
+    def _blob(self, name: str) -> storage.Blob:
+        return self._bucket.blob(self._prefix + name)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except _AWAY as error:
+        raise Unavailable(f"{what} cannot be reached now: {error}") from error
+    except exceptions.NotFound as error:
+        raise ConfigurationError(f"{what} is not there") from error
+    except (GoogleAuthError, exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise ConfigurationError(f"{what} refuses: {error}") from error
+    except exceptions.GoogleAPICallError as error:
+        raise ServiceError(f"{what}: {error}") from error
