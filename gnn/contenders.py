@@ -19,7 +19,8 @@ from gnn.dataset import Dataset
 from gnn.features import ROW_FEATURES, count_feature
 from gnn.learning import Learned, ask, learn
 from gnn.measures import calibrated
-from gnn.models import Blend, Model, Net, OneCount, Scores, Trees, TreesOnEmbeddings, feature_columns
+from gnn.models import Model, OneCount, Scores, Trees, feature_columns
+from gnn.network_models import Blend, Net, TreesOnEmbeddings
 from gnn.recipe import Recipe
 from gnn.trees import fit_trees
 

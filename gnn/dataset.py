@@ -96,3 +96,9 @@ def _first_said(labels: pa.Table, count: int, *, fraud: bool) -> Ints:
     known_at = np.full(count, NEVER, dtype=np.int64)
     np.minimum.at(known_at, labels["seq"].to_numpy()[chosen], labels["known_at"].to_numpy()[chosen])
     return known_at
+
+
+def own_features(dataset: Dataset, rows: Ints | slice, *, later: bool) -> Floats:
+    """What transactions (n) are judged by beside their entities' embeddings (n, names)."""
+    arrival = dataset.arrival[rows]
+    return np.hstack([arrival, dataset.later[rows]]) if later else arrival

@@ -13,8 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.dataset import Dataset
-from gnn.learning import own_features
+from gnn.dataset import Dataset, own_features
 from gnn.storage import Scorer
 
 _MOST_FEATURES = 5

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from gnn.dataset import Dataset
+from gnn.dataset import Dataset, own_features
 from gnn.inputs import GraphInputs
 from gnn.network import Network
 from gnn.recipe import Recipe, Shape
@@ -37,12 +37,6 @@ class Learned:
     own_scaling: Scaling
     later: bool
     epochs: int
-
-
-def own_features(dataset: Dataset, rows: Ints | slice, *, later: bool) -> Floats:
-    """What transactions (n) are judged by beside their entities' embeddings (n, names)."""
-    arrival = dataset.arrival[rows]
-    return np.hstack([arrival, dataset.later[rows]]) if later else arrival
 
 
 def learn(

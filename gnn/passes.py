@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnn.explanation import Explanation, explain
-from gnn.learning import Learned, embed
 from gnn.live_graph import LiveGraph, Named, Payment
 from gnn.sayings import Told
 from gnn.storage import Scorer
@@ -90,15 +89,14 @@ class Passes:
         view = self.graph.around([payment], self.later_ms, self.scorer.reach)
         return explain(view.dataset, self.scorer, int(view.rows([payment])[0]), later=True)
 
-    def embedded(self, entities: Sequence[Named], networks: Sequence[Learned]) -> dict[Named, list[float]]:
-        """How networks know entities after a pass, side by side."""
-        if not entities or not networks:
+    def embedded(self, entities: Sequence[Named], arrival: Scorer) -> dict[Named, list[float]]:
+        """How the model of arrivals knows entities after a pass, if it has networks."""
+        if not entities or not arrival.reach:
             return {}
         held = (payment for entity in entities for payment in self.graph.of(entity))
         view = self.graph.around(held, self.later_ms, 1)
         kinds = np.array([self.graph.features.kinds.index(kind) for kind, _ in entities])
-        nodes, moment = view.nodes(entities), self.graph.now + 1
-        known = np.hstack([embed(view.dataset, network, nodes, kinds, moment) for network in networks])
+        known = arrival.embed(view.dataset, view.nodes(entities), kinds, self.graph.now + 1)
         return dict(zip(entities, known.tolist(), strict=True))
 
     def _grown_up(self, time: int) -> Iterator[Payment]:

@@ -1,7 +1,7 @@
 """Models as files that are loaded without running anything: JSON, LightGBM's text, safetensors.
 
 A folder holds ``part.json`` (:class:`gnn.part.Part`) and for each seed ``trees-<n>.txt``,
-``network-<n>.safetensors``, or both.
+``network-<n>.safetensors``, or both. :mod:`gnn.network_storage` writes them, and reads those with a network.
 """
 
 from __future__ import annotations
@@ -11,22 +11,13 @@ from pathlib import Path
 
 import lightgbm
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
-from gnn.features import FeatureSet
-from gnn.learning import Learned
-from gnn.models import Blend, Ints, Model, Net, Scores, Trees, TreesOnEmbeddings
-from gnn.network import Network, strangers
-from gnn.part import Part, network_file, read_part, trees_file
-from gnn.scaling import Scaling
+from gnn.models import Ints, Model, Scores, Trees
+from gnn.part import Part, read_part, trees_file
 from graph.errors import ConfigurationError
-
-_SCALINGS = ("scaling", "own_scaling")
 
 
 @dataclass(frozen=True)
@@ -36,11 +27,6 @@ class Scorer:
     contender: str
     models: list[Model]
     calibration: Calibration
-
-    @property
-    def networks(self) -> list[Learned]:
-        """Its networks, one for each seed, if it has any."""
-        return _pieces(self.models)[1]
 
     @property
     def reach(self) -> int:
@@ -55,96 +41,33 @@ class Scorer:
         """The probability (v) of a row were its own features others (v, names)."""
         return self.calibration(np.mean([model.what_if(dataset, row, own) for model in self.models], axis=0))
 
-
-def save(scorer: Scorer, folder: Path, features: FeatureSet, later_ms: int) -> None:
-    """Write a scorer of these features into a new folder."""
-    folder.mkdir(parents=True)
-    trees, nets = _pieces(scorer.models)
-    for number, booster in enumerate(trees):
-        booster.booster.save_model(trees_file(folder, number))
-    for number, learned in enumerate(nets):
-        weights = {f"network.{name}": tensor.contiguous() for name, tensor in learned.network.state_dict().items()}
-        for name in _SCALINGS:
-            scaling = getattr(learned, name)
-            weights[f"{name}.mean"], weights[f"{name}.spread"] = map(
-                torch.from_numpy, (scaling.mean, scaling.spread)
-            )
-        weights["strangers"] = strangers(learned.network)
-        save_file(weights, network_file(folder, number))
-    part = Part(
-        contender=scorer.contender,
-        later=trees[0].later if trees else nets[0].later,
-        later_ms=later_ms,
-        kinds=features.kinds,
-        seeds=len(scorer.models),
-        names=trees[0].names if trees else (),
-        calibration=scorer.calibration,
-        recipe=nets[0].recipe if nets else None,
-        shape=nets[0].network.shape if nets else None,
-    )
-    part.write(folder)
+    def embed(self, dataset: Dataset, nodes: Ints, kinds: Ints, moment: int) -> NDArray[np.float32]:
+        """How its models know entities (r) of kinds (r) at a moment, epoch ms, side by side (r, embedding)."""
+        return np.hstack([model.embed(dataset, nodes, kinds, moment) for model in self.models])
 
 
 def load(folder: Path) -> Scorer:
-    """Read a scorer.
+    """Read a scorer; torch is needed only where there is a network in it.
 
     Raises:
-        ConfigurationError: the folder holds none, or one that is damaged.
+        ConfigurationError: the folder holds none, one that is damaged, or one that needs torch, which is missing.
     """
     part = read_part(folder)
     try:
-        models = [_model(part, folder, number) for number in range(part.seeds)]
-    except (OSError, SafetensorError, lightgbm.basic.LightGBMError, KeyError, RuntimeError) as error:
+        models = _trees(part, folder) if part.shape is None else _with_networks(part, folder)
+    except ImportError as error:
+        raise ConfigurationError(f"the model in {folder} has a network, which needs torch: {error}") from error
+    except (OSError, ValueError, KeyError, RuntimeError, lightgbm.basic.LightGBMError) as error:
         raise ConfigurationError(f"{folder} holds no model that can be read: {error}") from error
     return Scorer(part.contender, models, part.calibration)
 
 
-def _model(part: Part, folder: Path, number: int) -> Model:
-    trees = trees_file(folder, number)
-    if part.contender == "labels":
-        return _trees(part, trees)
-    learned = _learned(part, network_file(folder, number))
-    if part.contender == "network":
-        return Net(learned)
-    if part.contender == "embeddings":
-        return TreesOnEmbeddings(_trees(part, trees), learned)
-    return Blend(_trees(part, trees), Net(learned))
+def _trees(part: Part, folder: Path) -> list[Model]:
+    seeds = range(part.seeds)
+    return [Trees(lightgbm.Booster(model_file=trees_file(folder, n)), part.names, part.later) for n in seeds]
 
 
-def _trees(part: Part, path: Path) -> Trees:
-    return Trees(lightgbm.Booster(model_file=path), part.names, part.later)
+def _with_networks(part: Part, folder: Path) -> list[Model]:
+    from gnn.network_storage import load_models  # imports torch
 
-
-def _learned(part: Part, path: Path) -> Learned:
-    assert part.shape is not None
-    assert part.recipe is not None
-    weights = load_file(path)
-    network = Network(part.shape)
-    network.load_state_dict(
-        {name.removeprefix("network."): each for name, each in weights.items() if name.startswith("network.")}
-    )
-    scaling, own_scaling = (
-        Scaling(_array(weights[f"{name}.mean"]), _array(weights[f"{name}.spread"])) for name in _SCALINGS
-    )
-    return Learned(network, part.recipe, scaling, own_scaling, part.later, part.recipe.epochs)
-
-
-def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.numpy()
-    return array
-
-
-def _pieces(models: list[Model]) -> tuple[list[Trees], list[Learned]]:
-    """The trees and the networks of models of one kind."""
-    trees: list[Trees] = []
-    nets: list[Learned] = []
-    for model in models:
-        match model:
-            case Trees():
-                trees.append(model)
-            case Net(learned):
-                nets.append(learned)
-            case TreesOnEmbeddings(boosted, learned) | Blend(boosted, Net(learned)):
-                trees.append(boosted)
-                nets.append(learned)
-    return trees, nets
+    return load_models(part, folder)

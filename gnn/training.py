@@ -19,8 +19,9 @@ from gnn.card import Card, MomentCard, write_card
 from gnn.contenders import Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
 from gnn.measures import measure, reliability
+from gnn.network_storage import save
 from gnn.recipe import Recipe
-from gnn.storage import Scorer, save
+from gnn.storage import Scorer
 from graph.errors import ConfigurationError, ServiceError
 
 #: The moments at which a transaction is scored, and the folders of their models.

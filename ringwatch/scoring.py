@@ -11,15 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from gnn.registry import open_registry
-
 from gnn.arrivals import LABELS
 from gnn.learned_rings import RingCriteria, finding_of, hanging_together
-from gnn.learning import Learned
 from gnn.live_graph import LiveGraph, Named
 from gnn.part import read_part
 from gnn.passes import Passed, Passes
-from gnn.storage import load
+from gnn.registry import open_registry
+from gnn.storage import Scorer, load
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
 from graph.errors import Fenced
@@ -91,7 +89,7 @@ class Scoring:
         self._criteria = criteria
         self._metrics = metrics
         self._passes: Passes | None = None
-        self._networks: list[Learned] = []
+        self._arrival: Scorer | None = None
         self._version: str | None = None
         self._caught_up = False
 
@@ -148,7 +146,7 @@ class Scoring:
     def _loaded(self, folder: Path) -> Passes:
         """The model in a folder, with what is held of the graph if that is of use to it."""
         scorer, part = load(folder / "later"), read_part(folder / "later")
-        self._networks = load(folder / "arrival").networks
+        self._arrival = load(folder / "arrival")
         if self._caught_up and self._passes is not None and self._passes.graph.features == part.features:
             self._passes.scorer, self._passes.later_ms = scorer, part.later_ms
             return self._passes
@@ -177,7 +175,7 @@ class Scoring:
                 yield passes.look(new), []
 
     def _scores(self, passes: Passes, passed: Passed) -> list[Score]:
-        known = passes.embedded(passed.entities, self._networks)
+        known = passes.embedded(passed.entities, self._arrival) if self._arrival is not None else {}
         payments = (
             Score(Entity("Transaction", one.transaction.transaction_id), one.risk)
             for one in passed.payments

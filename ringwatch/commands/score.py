@@ -33,9 +33,9 @@ def score(
     report: Annotated[Path | None, typer.Option(help="Write what was done as JSON.")] = None,
 ) -> None:
     """Score what has changed since the last pass, write risks to the graph, and make rings of what is risky."""
-    if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("lightgbm") is None:
         raise ConfigurationError("score needs what `pip install 'ringwatch[gnn]'` brings")
-    from ringwatch.scoring import opened_scoring  # only now: it imports torch
+    from ringwatch.scoring import opened_scoring  # only now: these need more than the rest
 
     settings = load(config, {"graph.address": graph, "scores.models": models})
     logs.configure(settings.log.level, settings.log.format)

@@ -14,9 +14,11 @@ from gnn.arrival_model import ArrivalModel
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
 from gnn.learning import Learned, ask, learn
-from gnn.models import Blend, Model, Net, Trees, TreesOnEmbeddings, feature_columns
+from gnn.models import Model, Trees, feature_columns
+from gnn.network_models import Blend, Net, TreesOnEmbeddings
+from gnn.network_storage import save
 from gnn.recipe import Recipe
-from gnn.storage import Scorer, load, save
+from gnn.storage import Scorer, load
 from gnn.trees import fit_trees
 from graph.errors import ConfigurationError
 from tests.gnn.histories import bursts, dataset_of

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from gnn.dataset import Dataset
-from gnn.learning import Learned, ask, own_features
+from gnn.dataset import Dataset, own_features
+from gnn.learning import Learned, ask
 from gnn.network import Network
 from gnn.recipe import Recipe, Shape
 from gnn.scaling import Scaling

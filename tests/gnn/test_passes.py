@@ -9,7 +9,8 @@ from gnn.calibration import Calibration
 from gnn.dataset import Dataset
 from gnn.learning import learn
 from gnn.live_graph import LiveGraph
-from gnn.models import Blend, Net, Trees, feature_columns
+from gnn.models import Trees, feature_columns
+from gnn.network_models import Blend, Net
 from gnn.passes import Passes
 from gnn.recipe import Recipe
 from gnn.sayings import Told

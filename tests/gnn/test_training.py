@@ -95,7 +95,7 @@ def test_labels_count_only_once_they_are_known(folder: Path) -> None:
 def test_too_little_fraud_is_said(tmp_path: Path) -> None:
     transactions, _ = bursts(1, 200)
     dataset = dataset_of((transactions, [label("h1", True, START + 61 * DAY_MS)]), tmp_path / "s")
-    with pytest.raises(ConfigurationError, match="known to be fraud; 20 are needed"):
+    with pytest.raises(ConfigurationError, match="known to be fraud; 10 are needed"):
         labelled_split(dataset, 2)
 
 
