@@ -28,7 +28,7 @@ from graph.errors import ConfigurationError, ServiceError
 MOMENTS = {"arrival": False, "later": True}
 
 #: With fewer, what is measured is chance.
-FEWEST_FRAUDS = 20
+FEWEST_FRAUDS = 10
 
 DAY_MS = 86_400_000
 
