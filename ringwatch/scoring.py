@@ -40,7 +40,7 @@ _GROUP = "ringwatch.score"
 #: Of what waits so many batches are taken at once; of a history so many payments.
 _BATCHES = 50
 _AT_ONCE = 10_000
-_ALL = 2**31
+_ALL = 2**31 - 1
 
 
 class Summary(NamedTuple):
@@ -113,10 +113,10 @@ class Scoring:
         done = Summary(version)
         for passed, looked_at in self._looked(passes):
             findings = self._findings(passes, passed, version)
-            if findings:
-                self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
             scores = self._scores(passes, passed)
             self._store.write(scores, model=version, time=passed.moment)
+            if findings:
+                self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
             self._store.finish(looked_at, model=version, time=passed.moment)
             for score in scores:
                 self._metrics.scored_nodes.add(1, {"label": score.node.label})
@@ -165,7 +165,8 @@ class Scoring:
 
     def _from_the_start(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
         scored_before = self._store.claim()
-        unscored = {name for one in self._store.waiting(_ALL) for name in one.transactions}
+        waiting = self._store.waiting(_ALL)
+        unscored = {name for one in waiting for name in one.transactions}
         history = labelled_transactions(self._graph)
         while told := list(islice(history, _AT_ONCE)):
             old = [one for one in told if scored_before and one[0].transaction_id not in unscored]
@@ -173,6 +174,7 @@ class Scoring:
             known = {transaction.transaction_id for transaction, _ in old}
             if new := [one for one in told if one[0].transaction_id not in known]:
                 yield passes.look(new), []
+        yield Passed(passes.graph.now, [], []), waiting
 
     def _scores(self, passes: Passes, passed: Passed) -> list[Score]:
         known = passes.embedded(passed.entities, self._arrival) if self._arrival is not None else {}

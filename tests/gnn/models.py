@@ -1,0 +1,43 @@
+"""A small model of trees that knows rings when it sees them, as `ringwatch train` would write it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gnn.calibration import Calibration
+from gnn.models import Trees, feature_columns
+from gnn.network_storage import save
+from gnn.registry import open_registry
+from gnn.storage import Scorer
+from gnn.trees import fit_trees
+from tests.gnn.histories import DAY_MS, bursts, dataset_of
+
+
+def write_model(folder: Path, seed: int = 3) -> Path:
+    """Trees at both moments, fitted to bursts, with a card."""
+    dataset = dataset_of(bursts(seed, 2000), folder / "snapshot")
+    fraud, rows = dataset.fraud_by(int(dataset.times[-1]) + DAY_MS), np.arange(len(dataset))
+    for moment, later in (("arrival", False), ("later", True)):
+        features = dataset.features
+        names = tuple(
+            name
+            for name in (*features.names, *(features.later_names if later else ()))
+            if name not in features.label_names
+        )
+        booster = fit_trees(feature_columns(dataset, rows, names, later=later), fraud, names, seed)
+        scorer = Scorer("labels", [Trees(booster, names, later)], Calibration(1, 0))
+        save(scorer, folder / "model" / moment, features, dataset.later_ms)
+    card = {"snapshot_digest": "d", "complaint_days": 7, "learned_until": int(dataset.times[-1]), "moments": {}}
+    (folder / "model" / "card.json").write_text(json.dumps(card))
+    return folder / "model"
+
+
+def promote(model: Path, registry: Path) -> str:
+    """Register a model and have it used; returns its version's name."""
+    models = open_registry(str(registry))
+    name = models.register(model).name
+    models.promote(name, reason="for a test", by="a test", at=1_700_000_000_000)
+    return name

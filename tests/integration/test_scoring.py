@@ -1,0 +1,196 @@
+"""Learned scores beside the stream, on every engine: risks in the graph, rings, alerts, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from gnn.learned_rings import RingCriteria
+from gnn.registry import open_registry
+from gnn.snapshot import LATER_MS
+from graph.checkpoints import Checkpoints
+from graph.driver import Graph
+from graph.errors import Fenced, Unavailable
+from graph.events import Event, Transaction
+from graph.schema import HOUR_MS
+from graph.scores import ScoreStore
+from graph.writer import GraphWriter
+from ringwatch.promoted_model import PromotedModel
+from ringwatch.scoring import Scoring
+from streaming.assembler import SCORES_LANE, Assembler
+from streaming.metrics import Metrics
+from streaming.ring_settings import RingSettings
+from streaming.ring_store import RingStore
+from tests.gnn.histories import START, label
+from tests.gnn.models import promote, write_model
+from tests.integration.test_ring_life import SCHEMA, Listed
+
+RING = [
+    Transaction(
+        transaction_id=f"ring{number}",
+        event_time=START + 2 * HOUR_MS + 90_000 * number,
+        card=f"hmac:r{number}",
+        account=f"account{number}",
+        amount=5000,
+        digest=f"{number}",
+        currency="EUR",
+        device="farm",
+        merchant="m1",
+    )
+    for number in range(6)
+]
+HONEST = [
+    Transaction(
+        transaction_id=f"honest{number}",
+        event_time=START + 60_000 * number,
+        card=f"hmac:h{number}",
+        amount=1000 + number,
+        digest=f"h{number}",
+        currency="EUR",
+        device=f"own{number}",
+        merchant=f"m{number % 5}",
+    )
+    for number in range(40)
+]
+#: Those that are looked at for the last time when the ring comes.
+YOUNG = [one for one in HONEST if one.event_time + LATER_MS >= HONEST[-1].event_time]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+class Beside:
+    """A scorer beside a stream on the graph under test."""
+
+    def __init__(self, graph: Graph, folder: Path, owner: str = "scorer") -> None:
+        self.graph = graph
+        self.store = ScoreStore(graph, owner)
+        promoted = PromotedModel(open_registry(str(folder / "models")), folder / "cache")
+        assembler = _assembler(graph, owner, None)
+        self.scoring = Scoring(graph, self.store, promoted, assembler, RingCriteria(), Metrics.create())
+
+    def risks(self, label: str) -> dict[str, float]:
+        rows = self.graph.read(f"MATCH (n:{label}) WHERE n.risk IS NOT NULL RETURN n.id AS id, n.risk AS risk")
+        return {row["id"]: row["risk"] for row in rows}
+
+
+def _assembler(graph: Graph, owner: str, publisher: Listed | None) -> Assembler:
+    checkpoints = Checkpoints(graph, owner, owner)
+    assembler = Assembler(graph, "embedded", checkpoints, publisher, RingSettings(), Metrics.create())
+    assembler.take_over(SCORES_LANE)
+    return assembler
+
+
+def write(graph: Graph, events: Sequence[Event]) -> None:
+    GraphWriter(graph).write(events)
+
+
+@pytest.fixture
+def beside(graph: Graph, model: Path, tmp_path: Path) -> Beside:
+    promote(model, tmp_path / "models")
+    return Beside(graph, tmp_path)
+
+
+def test_a_pass_gives_nodes_a_risk_and_makes_a_ring_that_is_explained(graph: Graph, beside: Beside) -> None:
+    write(graph, HONEST)
+    first = beside.scoring.once()
+    assert (first.payments, first.findings) == (len(HONEST), 0)
+    write(graph, RING)
+    second = beside.scoring.once()
+    assert second.findings == 1
+    payments = beside.risks("Transaction")
+    risky = [payments[one.transaction_id] for one in RING]
+    assert min(risky) > 0.5 > max(payments[one.transaction_id] for one in HONEST)
+    assert beside.risks("Device")["farm"] == pytest.approx(sum(risky) / len(risky))
+    (row,) = graph.read("MATCH (d:Device {id: 'farm'}) RETURN d.risk_model AS model, d.risk_time AS time")
+    assert row == {"model": second.model, "time": RING[-1].event_time}
+    (ring,) = RingStore(graph).all()
+    assert set(ring.evidence) == {one.transaction_id for one in RING}
+    assert [(entity.label, entity.id) for entity in ring.cores()] == [("Device", "farm")]
+    # Nobody has heard of it yet; a worker that publishes passes it on, once.
+    published = Listed()
+    worker = _assembler(graph, "worker", published)
+    worker.relay()
+    worker.relay()
+    (letter,) = published.letters
+    alert = json.loads(letter.body)
+    jsonschema.validate(alert, SCHEMA)
+    data = alert["data"]
+    assert [typology["id"] for typology in data["typologies"]] == ["learned"]
+    assert data["risk"]["model"] == pytest.approx(sum(risky) / len(risky), abs=1e-4)
+    assert data["risk"]["model_version"] == second.model
+    said = "\n".join(data["reasons"])
+    assert "without its device that would be" in said
+    assert f"scored by model {second.model}" in said
+
+
+def test_a_pass_costs_what_has_changed(graph: Graph, beside: Beside) -> None:
+    write(graph, HONEST)
+    beside.scoring.once()
+    write(graph, RING[:1])
+    assert beside.scoring.once().payments == 1 + len(YOUNG)
+    assert beside.scoring.once().payments == 0
+    assert graph.read("MATCH (u:Unscored) RETURN u") == []
+    write(graph, [label(RING[0].transaction_id, True, RING[0].event_time + 1000)])
+    assert beside.scoring.once().payments == 1
+
+
+def test_a_scorer_that_is_started_anew_goes_on(graph: Graph, beside: Beside, tmp_path: Path) -> None:
+    write(graph, HONEST)
+    beside.scoring.once()
+    before = beside.risks("Transaction")
+    write(graph, RING)
+    again = Beside(graph, tmp_path, "another")
+    assert again.scoring.once().payments == len(RING)
+    assert {key: again.risks("Transaction")[key] for key in before} == before
+    assert again.scoring.once().payments == 0
+    write(graph, [RING[0]])  # a redelivery is nothing new
+    with pytest.raises(Fenced):
+        beside.store.finish([], model="m", time=1)
+
+
+def test_a_pass_that_failed_is_made_good_for(
+    graph: Graph, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(graph, HONEST)
+    beside.scoring.once()
+    write(graph, RING)
+
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("the graph is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(beside.store, "write", away)
+        beside.scoring.try_once()
+    assert "ring0" not in beside.risks("Transaction")
+    assert beside.scoring.once().findings == 1
+    assert beside.risks("Transaction")["ring0"] > 0.5
+    assert len(list(RingStore(graph).all())) == 1
+
+
+def test_a_promotion_is_taken_up_without_a_restart(
+    graph: Graph, beside: Beside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringwatch.promoted_model._ASK_EVERY_S", 0.0)
+    write(graph, HONEST)
+    first = beside.scoring.once().model
+    second = promote(write_model(tmp_path, seed=4), tmp_path / "models")
+    write(graph, RING)
+    done = beside.scoring.once()
+    assert (done.model, done.payments) == (second, len(RING) + len(YOUNG))
+    rows = graph.read("MATCH (t:Transaction) RETURN DISTINCT t.risk_model AS model")
+    assert {row["model"] for row in rows} == {first, second}
+
+
+def test_without_a_model_nothing_is_done(graph: Graph, tmp_path: Path) -> None:
+    open_registry(str(tmp_path / "models"))
+    beside = Beside(graph, tmp_path)
+    write(graph, HONEST)
+    beside.scoring.try_once()
+    assert beside.risks("Transaction") == {}
