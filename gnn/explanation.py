@@ -20,10 +20,10 @@ _MOST_FEATURES = 5
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What a score rests on: a kind of entity or a feature, its value if it is one, and the score without it."""
+    """What a score rests on: a feature and its ``value``, or a kind of entity (1.0), and the score without it."""
 
     name: str
-    value: float | None
+    value: float
     without: float
 
 
@@ -49,7 +49,7 @@ def explain(dataset: Dataset, scorer: Scorer, row: int, *, later: bool) -> Expla
         Reason(names[column], float(own[0, column]), float(left)) for column, left in zip(known, told, strict=True)
     ]
     entities = [
-        Reason(kind, None, float(scorer.score(without_entity(dataset, row, kind), rows)[0]))
+        Reason(kind, 1.0, float(scorer.score(without_entity(dataset, row, kind), rows)[0]))
         for column, kind in enumerate(dataset.features.kinds)
         if dataset.nodes[row, column] >= 0
     ]

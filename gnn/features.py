@@ -11,6 +11,7 @@ before. So an entity's state is bounded however busy it is, and both ways give t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -137,6 +138,33 @@ def count_feature(kind: str, measure: str, window: Window) -> str:
 def pair_feature(one: str, other: str) -> str:
     """The name of the flag (0 or 1) that two entities of a transaction were seen together before."""
     return f"{one}_{other}_met"
+
+
+def in_words(name: str, value: float) -> str:
+    """A feature of a payment and its value, for a person."""
+    if name == "amount_log":
+        return f"its amount is {math.expm1(value):,.0f} minor units"
+    if name in ROW_FEATURES:
+        return f"its {name.replace('_', ' ')} is {value:.4g}"
+    if name.endswith("_met"):
+        one, other, _ = name.split("_")
+        return f"its {one} and its {other} were {'seen together before' if value else 'never seen together'}"
+    kind, _, rest = name.removeprefix("later_").partition("_")
+    if rest in _OF_ENTITY:
+        return f"{_OF_ENTITY[rest].format(kind)}: {value:.4g}"
+    measure, _, window = rest.rpartition("_")
+    many = f"new {measure.removeprefix('new_')}s" if measure.startswith("new_") else _COUNTED_IN_WORDS[measure]
+    until = " until the pass" if name.startswith("later_") else ""
+    return f"{many} at its {kind} within {window}{until}: {value:.0f}"
+
+
+_COUNTED_IN_WORDS = {"transactions": "payments", "declined": "declined payments", "fraud": "known frauds"}
+_OF_ENTITY = {
+    "fraud_rate": "known frauds for each payment at its {} within a month",
+    "idle_s": "seconds since its {} was seen before",
+    "amount_mean": "mean amount at its {}, in minor units",
+    "amount_ratio": "its amount as a multiple of the mean at its {}",
+}
 
 
 def feature_set(kinds: Sequence[str]) -> FeatureSet:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gnn.arrivals import LABELS
 from gnn.explanation import Explanation
+from gnn.features import in_words
 from gnn.live_graph import LiveGraph, Named, Payment
 from graph.events import Entity
 from graph.schema import HOUR_MS
@@ -115,7 +116,7 @@ def _in_words(payment: Payment, explanation: Explanation) -> Iterator[str]:
     for reason in explanation.entities:
         yield f"without its {reason.name} that would be {reason.without:.2f}"
     for reason in explanation.features:
-        yield f"{reason.name.replace('_', ' ')} is {reason.value:.4g}; not knowing it, {reason.without:.2f}"
+        yield f"{in_words(reason.name, reason.value)}; if that were not known it would be {reason.without:.2f}"
 
 
 def _is_risky(payment: Payment, criteria: RingCriteria) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gnn.dataset import Dataset
-from gnn.features import FeatureSet, feature_set
+from gnn.features import KINDS, FeatureSet, feature_set, in_words
 from gnn.live_features import LiveFeatures
 from graph.events import Transaction
 from tests.gnn.histories import DAY_MS, dataset_of, random_history
@@ -93,3 +93,12 @@ def payment(transaction_id: str, time: int, card: str = "c1", device: str = "d1"
         currency="EUR",
         device=device,
     )
+
+
+def test_every_feature_has_words() -> None:
+    features = feature_set(list(KINDS))
+    said = [in_words(name, 3.0) for name in (*features.names, *features.later_names)]
+    assert len(set(said)) == len(said)
+    assert in_words("later_device_new_card_1h", 4.0) == "new cards at its device within 1h until the pass: 4"
+    assert in_words("device_fraud_30d", 2.0) == "known frauds at its device within 30d: 2"
+    assert in_words("card_device_met", 0.0) == "its card and its device were never seen together"
