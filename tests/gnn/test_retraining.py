@@ -27,7 +27,7 @@ PATIENCE_S = 240
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("retraining") / "snapshot"
-    write_snapshot(*bursts(3, 1000), folder, origin="test")
+    write_snapshot(*bursts(3, 800), folder, origin="test")
     return folder
 
 
@@ -95,10 +95,12 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_model(
     def fitted(contender: str) -> list[str]:
         return [name for name in checkpoints.names() if name.endswith(f"/arrival/0/{contender}/fitted.json")]
 
-    cut_off = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = tmp_path / "cut-off.log"
+    with log.open("wb") as output:
+        cut_off = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     deadline = time.monotonic() + PATIENCE_S
     while not fitted("embeddings"):
-        assert cut_off.poll() is None
+        assert cut_off.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.1)
     cut_off.kill()
