@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from gnn.cloud_storage import CloudStore
+from gnn.contenders import SERVABLE
 from gnn.manifest import read_manifest
+from gnn.recipe import Recipe
 from gnn.registry import open_registry
 from gnn.snapshot import write_snapshot
-from gnn.store import open_store
-from gnn.training import train
+from gnn.storage import load
+from gnn.store import Store, open_store
+from gnn.training import MOMENTS, train
 from gnn.transfer import CARD, MANIFEST, fetched, published
 from graph.errors import ConfigurationError
 from tests.gnn.histories import bursts
@@ -79,9 +82,47 @@ def test_nothing_is_uploaded_when_what_writes_it_fails(snapshot: Path, bucket: s
         pass
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_model(
-    snapshot: Path, bucket: str, tmp_path: Path
+def test_a_run_that_was_cut_off_ends_with_what_one_without_a_break_ends_with(
+    snapshot: Path, tmp_path: Path
 ) -> None:
+    recipe = Recipe(epochs=1, hidden=8, embedding=4, fan_out=(4, 2))
+
+    class CutOff(Exception):
+        pass
+
+    def train_to(out: str, checkpoints: Store | None = None, until: str = "") -> list[str]:
+        heard = []
+
+        def told(doing: str) -> None:
+            heard.append(doing)
+            if doing == until:
+                raise CutOff
+
+        train(
+            *(snapshot, tmp_path / out),
+            complaint_days=2,
+            seeds=[0],
+            recipe=recipe,
+            checkpoints=checkpoints,
+            told=told,
+        )
+        return heard
+
+    train_to("at-once")
+    kept = open_store(str(tmp_path / "checkpoints"))
+    for until in ("arrival: mlp", "later: embeddings"):
+        with pytest.raises(CutOff):
+            train_to("resumed", kept, until)
+        assert not (tmp_path / "resumed").exists()
+    [damaged, *_] = [
+        name for name in kept.names() if name.endswith("arrival/0/network/early/network-0.safetensors")
+    ]
+    kept.upload(snapshot / "manifest.json", damaged)
+    train_to("resumed", kept)
+    assert files(tmp_path / "resumed") == files(tmp_path / "at-once")
+
+
+def test_a_container_that_is_killed_goes_on_from_what_it_had(snapshot: Path, bucket: str, tmp_path: Path) -> None:
     put(snapshot, f"{bucket}/snapshot", MANIFEST)
     contract = {
         "AIP_TRAINING_DATA_URI": f"{bucket}/snapshot",
@@ -92,29 +133,27 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_model(
     environment = os.environ | contract | {"OMP_NUM_THREADS": "1"}
     checkpoints, model = open_store(f"{bucket}/checkpoints"), open_store(f"{bucket}/model")
 
-    def fitted(contender: str) -> list[str]:
-        return [name for name in checkpoints.names() if name.endswith(f"/arrival/0/{contender}/fitted.json")]
+    def fitted() -> list[str]:
+        return [name for name in checkpoints.names() if name.endswith("/fitted.json")]
 
     log = tmp_path / "cut-off.log"
     with log.open("wb") as output:
         cut_off = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     deadline = time.monotonic() + PATIENCE_S
-    while not fitted("embeddings"):
+    while len(fitted()) < 5:
         assert cut_off.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.1)
     cut_off.kill()
     cut_off.wait()
     assert model.names() == []
-    [kept] = fitted("embeddings")
-    before = checkpoints.read(kept)
+    before = {name: checkpoints.read(name) for name in fitted()}
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert checkpoints.read(kept) == before
-    train(snapshot, tmp_path / "at-once", complaint_days=2, seeds=[0])
-    with fetched(f"{bucket}/model", CARD) as resumed:
-        assert files(resumed) == files(tmp_path / "at-once")
+    assert before == {name: checkpoints.read(name) for name in before}
+    with fetched(f"{bucket}/model", CARD) as trained:
+        assert {load(trained / moment).contender for moment in MOMENTS} <= set(SERVABLE)
         registry = open_registry(f"{bucket}/models")
-        version = registry.register(resumed)
-    assert files(registry.fetch(version.name, tmp_path / "cache")) == files(tmp_path / "at-once")
+        version = registry.register(trained)
+        assert files(registry.fetch(version.name, tmp_path / "cache")) == files(trained)
