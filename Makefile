@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --no-emit-index-url --no-header --python-versi
 demo: .venv/core.stamp
 	$(BIN)/ringwatch demo
 
-# Every test; those with Kafka and Neo4j need Java and Maven.
+# Every test; those with Kafka and Neo4j need Java and Maven, those with buckets Go.
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.cloud import storage
+from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -36,8 +36,8 @@ class CloudStore:
     """The objects of a bucket below a prefix."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        with _translated(bucket):
-            self._bucket = storage.Client().bucket(bucket)
+        with translated(bucket):
+            self._bucket = Client().bucket(bucket)
         self._prefix = f"{prefix}/" if prefix else ""
 
     @property
@@ -47,14 +47,14 @@ class CloudStore:
 
     def names(self, prefix: str = "") -> list[str]:
         """The objects below a prefix."""
-        with _translated(self.address):
+        with translated(self.address):
             found = self._bucket.list_blobs(prefix=self._prefix + prefix)
             return sorted(blob.name.removeprefix(self._prefix) for blob in found)
 
     def read(self, name: str) -> Stored | None:
         """An object and its generation, by one request."""
         blob = self._blob(name)
-        with _translated(self.address):
+        with translated(self.address):
             try:
                 content = blob.download_as_bytes(retry=_SMALL_FILES, timeout=_SMALL_FILES_TIMEOUT_S)
             except exceptions.NotFound:
@@ -63,7 +63,7 @@ class CloudStore:
 
     def replace(self, name: str, content: bytes, generation: str | None) -> None:
         """Write under the precondition ``ifGenerationMatch``."""
-        with _translated(self.address):
+        with translated(self.address):
             try:
                 self._blob(name).upload_from_string(
                     content,
@@ -80,20 +80,21 @@ class CloudStore:
 
     def download(self, name: str, path: Path) -> None:
         """Copy an object; the client compares its checksum."""
-        with _translated(f"{self.address}/{name}"):
+        with translated(f"{self.address}/{name}"):
             self._blob(name).download_to_filename(path)
 
     def upload(self, path: Path, name: str) -> None:
         """Copy a file; it appears when it is whole, and large ones are resumed."""
-        with _translated(self.address):
+        with translated(self.address):
             self._blob(name).upload_from_filename(path)
 
-    def _blob(self, name: str) -> storage.Blob:
+    def _blob(self, name: str) -> Blob:
         return self._bucket.blob(self._prefix + name)
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Iterator[None]:
+    """Raise what Google's clients raise as :mod:`graph.errors`; ``what`` it is that cannot be had."""
     try:
         yield
     except _AWAY as error:

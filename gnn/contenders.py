@@ -43,6 +43,9 @@ CONTENDERS: Mapping[str, str] = {
 #: Those of which one is promoted.
 SERVABLE = ("labels", "embeddings", "network", "blend")
 
+#: Given a seed, a contender's name and how to fit it: the contender before and after validation.
+Fitting = Callable[[int, str, Callable[[], tuple[Model, Model]]], tuple[Model, Model]]
+
 _VALIDATION_SHARE = 0.2
 
 
@@ -93,17 +96,28 @@ class Outcome:
     tested: Scores
 
 
+def fit_now(_seed: int, _name: str, fit: Callable[[], tuple[Model, Model]]) -> tuple[Model, Model]:
+    """Fit a contender, whatever there was before."""
+    return fit()
+
+
 def compete(
-    field: Field, seeds: Sequence[int], told: Callable[[str], None] = lambda _: None
+    field: Field,
+    seeds: Sequence[int],
+    told: Callable[[str], None] = lambda _: None,
+    fitted: Fitting = fit_now,
 ) -> dict[str, Outcome]:
-    """Fit and ask all contenders, once for each seed; ``told`` hears which one is at it."""
+    """Fit and ask all contenders, once for each seed; ``told`` hears which one is at it.
+
+    ``fitted`` fits one, or knows what that led to before.
+    """
     found: dict[str, list[tuple[Model, Scores, Scores]]] = {name: [] for name in CONTENDERS}
     for seed in seeds:
         early: dict[str, Model] = {}
         final: dict[str, Model] = {}
         for name, fit, dataset in _contenders(field, seed):
             told(name)
-            early[name], final[name] = fit(early, final)
+            early[name], final[name] = fitted(seed, name, partial(fit, early, final))
             asked = (early[name], field.split.validated), (final[name], field.split.test)
             validated, tested = (model.score(dataset, rows) for model, rows in asked)
             found[name].append((final[name], validated, tested))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import tempfile
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,12 +141,12 @@ class FolderStore:
     def download(self, name: str, path: Path) -> None:
         """Copy a file out."""
         with _translated(self._root):
-            _copy(self._root / name, path)
+            shutil.copyfile(self._root / name, path)
 
     def upload(self, path: Path, name: str) -> None:
         """Copy a file in; it appears when it is whole."""
         with _translated(self._root), self._written(name) as target:
-            _copy(path, target)
+            shutil.copyfile(path, target)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -159,20 +160,14 @@ class FolderStore:
         """A path beside ``name`` to write to; what is there in the end is synced and takes its place at once."""
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=".", dir=path.parent)
+        beside = path.parent / f".{uuid.uuid4().hex}"
         try:
-            yield Path(beside)
-            os.fsync(handle)
-            Path(beside).replace(path)
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
         finally:
-            os.close(handle)
-            Path(beside).unlink(missing_ok=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as reading, target.open("wb") as writing:
-        while chunk := reading.read(1 << 20):
-            writing.write(chunk)
+            beside.unlink(missing_ok=True)
 
 
 @contextmanager

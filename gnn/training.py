@@ -10,18 +10,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnn.card import Card, MomentCard, write_card
-from gnn.contenders import Field, Outcome, Split, best, compete, probabilities
+from gnn.checkpoints import Checkpoints
+from gnn.contenders import Field, Outcome, Split, best, compete, fit_now, probabilities
 from gnn.dataset import Dataset, load_dataset
 from gnn.measures import measure, reliability
 from gnn.network_storage import save
 from gnn.recipe import Recipe
 from gnn.storage import Scorer
+from gnn.store import Store
 from graph.errors import ConfigurationError, ServiceError
 
 #: The moments at which a transaction is scored, and the folders of their models.
@@ -42,26 +45,32 @@ def train(
     complaint_days: int,
     seeds: Sequence[int],
     recipe: Recipe | None = None,
+    checkpoints: Store | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Train on a snapshot and write the best contenders into a new folder, with their card; returns the card.
 
+    A run that was cut off goes on from its ``checkpoints``, and ends with the same model.
+
     Raises:
         ConfigurationError: the snapshot is none or damaged, the folder has something in it, or there is too little
             known fraud to learn from or to measure on.
-        ServiceError: the disk is full, say.
+        ServiceError: the disk is full, say, or checkpoints cannot be reached.
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(f"{out} is not empty: a model is never changed")
     dataset, manifest = load_dataset(snapshot)
     split, fraud = labelled_split(dataset, complaint_days)
+    recipe = recipe or Recipe()
+    kept = checkpoints and Checkpoints(checkpoints, dataset, manifest.digest, recipe, complaint_days)
     cards = {}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".model-", dir=out.parent) as folder:
             for moment, later in MOMENTS.items():
-                field = Field(dataset, fraud, split, recipe or Recipe(), later)
-                outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"))  # type: ignore[misc]
+                field = Field(dataset, fraud, split, recipe, later)
+                fitted = partial(kept.fitted, moment) if kept else fit_now
+                outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"), fitted)  # type: ignore[misc]
                 scorer, cards[moment] = _promoted(field, outcomes)
                 save(scorer, Path(folder) / moment, dataset.features, dataset.later_ms)
             card = Card(

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from graph.errors import ConfigurationError, RingwatchError
-from ringwatch.commands import allow, dead_letters, models, report, rings, rules
+from ringwatch.commands import allow, dead_letters, models, report, rings, rules, vertex
 from ringwatch.commands.backtest import backtest
 from ringwatch.commands.demo import demo
 from ringwatch.commands.doctor import doctor
@@ -42,6 +42,7 @@ app.add_typer(allow.app, name="allow")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(models.app, name="models")
 app.add_typer(report.app, name="report")
+app.add_typer(vertex.app, name="vertex")
 
 
 def main() -> None:

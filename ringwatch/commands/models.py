@@ -15,15 +15,14 @@ from gnn.registry import Registry, open_registry
 from gnn.transfer import CARD, MANIFEST, fetched
 from gnn.versions import Standing, Version
 from graph.errors import ConfigurationError
+from ringwatch.commands.options import ConfigFile, Models
 from ringwatch.commands.progress import shown_progress
 from ringwatch.commands.wide import wide_console
+from ringwatch.settings import load
 from streaming.alerts import rfc3339
 
 app = typer.Typer(help="Register, list, show and promote models.", no_args_is_help=True)
 
-Models = Annotated[
-    str, typer.Option("--models", metavar="ADDRESS", help="The registry: a folder, or gs://bucket/prefix.")
-]
 By = Annotated[str | None, typer.Option(help="Who decides.")]
 Name = Annotated[str, typer.Argument(metavar="VERSION", help="As `ringwatch models list` names it.")]
 
@@ -31,17 +30,18 @@ Name = Annotated[str, typer.Argument(metavar="VERSION", help="As `ringwatch mode
 @app.command("register")
 def register(
     model: Annotated[str, typer.Argument(help="A folder or gs://…, as `ringwatch train` writes it.")],
-    models: Models,
+    models: Models = None,
+    config: ConfigFile = None,
 ) -> None:
     """Add a trained model as a version, which never changes."""
     with fetched(model, CARD) as folder:
-        typer.echo(open_registry(models).register(folder).name)
+        typer.echo(_registry(models, config).register(folder).name)
 
 
 @app.command("list")
-def list_models(models: Models) -> None:
+def list_models(models: Models = None, config: ConfigFile = None) -> None:
     """List every version, oldest first, with what was last decided about it."""
-    registry = open_registry(models)
+    registry = _registry(models, config)
     versions, (standing, _) = registry.versions(), registry.standing()
     if not versions:
         typer.echo("there are no models")
@@ -66,9 +66,9 @@ def list_models(models: Models) -> None:
 
 
 @app.command("show")
-def show_model(version: Name, models: Models) -> None:
+def show_model(version: Name, models: Models = None, config: ConfigFile = None) -> None:
     """Show one version whole, with every decision about it."""
-    registry = open_registry(models)
+    registry = _registry(models, config)
     record = msgspec.to_builtins(registry.version(version))
     record["decisions"] = [one for one in msgspec.to_builtins(registry.history()) if one["version"] == version]
     typer.echo(msgspec.json.format(msgspec.json.encode(record), indent=2).decode())
@@ -77,7 +77,6 @@ def show_model(version: Name, models: Models) -> None:
 @app.command("promote")
 def promote(
     version: Name,
-    models: Models,
     snapshot: Annotated[
         str | None,
         typer.Option(
@@ -87,9 +86,11 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Without comparing; with --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why; it is kept with the decision.")] = None,
     by: By = None,
+    models: Models = None,
+    config: ConfigFile = None,
 ) -> None:
     """Use a version from now on if it is better beyond the noise; the decision is kept either way."""
-    registry = open_registry(models)
+    registry = _registry(models, config)
     standing, _ = registry.standing()
     if force:
         if not reason or snapshot:
@@ -107,12 +108,20 @@ def promote(
 @app.command("rollback")
 def rollback(
     reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")],
-    models: Models,
     by: By = None,
+    models: Models = None,
+    config: ConfigFile = None,
 ) -> None:
     """Use the version again that was in use before the current one."""
-    decision = open_registry(models).rollback(reason=reason, by=by, at=_now())
+    decision = _registry(models, config).rollback(reason=reason, by=by, at=_now())
     typer.echo(f"{decision.version} is in use again")
+
+
+def _registry(models: str | None, config: Path | None) -> Registry:
+    address = load(config, {"scores.models": models}).scores.models
+    if address is None:
+        raise ConfigurationError("--models (or scores.models in the settings) says where models are registered")
+    return open_registry(address)
 
 
 def _challenged(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gnn.transfer import MANIFEST, published
 from graph.errors import ConfigurationError
 from graph.events import Label
 from ringwatch import logs
@@ -23,7 +23,7 @@ from streaming.mapping import parse_mapping
 
 
 def snapshot(
-    out: Annotated[Path, typer.Option(help="The folder to write; it must be new or empty.")],
+    out: Annotated[str, typer.Option(help="Where to write: a new or empty folder, or gs://….")],
     source: Annotated[
         str | None, typer.Option(help="A file or glob of transactions; without one, those in the graph.")
     ] = None,
@@ -68,11 +68,12 @@ def snapshot(
     _write(files, told, out, source)
 
 
-def _write(history: LabelledHistory | GraphHistory, labels: Iterable[Label], out: Path, origin: str) -> None:
+def _write(history: LabelledHistory | GraphHistory, labels: Iterable[Label], out: str, origin: str) -> None:
     from gnn.snapshot import write_snapshot  # what it needs is not everywhere, and takes long to import
 
-    with shown_progress(lambda: f"{history.read:,} read, {history.bad:,} bad"):
-        manifest = write_snapshot(history.transactions(), labels, out, origin=origin)
+    shown = shown_progress(lambda: f"{history.read:,} read, {history.bad:,} bad")
+    with shown, published(out, MANIFEST) as folder:
+        manifest = write_snapshot(history.transactions(), labels, folder, origin=origin)
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions ({', '.join(manifest.kinds)}), "
         f"{manifest.frauds:,} called fraud, {history.bad:,} bad rows left out"

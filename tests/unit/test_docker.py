@@ -50,10 +50,13 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_the_image_does_not_run_as_root() -> None:
-    users = re.findall(r"^USER (.+)$", stages()[-1], re.MULTILINE)
-    assert users
-    assert not users[-1].startswith(("root", "0"))
+def test_no_image_runs_as_root() -> None:
+    images = [stage for stage in stages() if "ENTRYPOINT" in stage]
+    assert len(images) == 2
+    for image in images:
+        users = re.findall(r"^USER (.+)$", image, re.MULTILINE)
+        assert users
+        assert not users[-1].startswith(("root", "0"))
 
 
 def test_the_image_holds_every_package_and_nothing_of_the_tests() -> None:
