@@ -8,11 +8,16 @@ was measured on, and one for what does not apply.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from graph.errors import ConfigurationError
+
+_FILE = "baseline.json"
 
 Floats = NDArray[np.floating[Any]]
 
@@ -46,6 +51,10 @@ class Baseline(msgspec.Struct, frozen=True):
     scores: Profile
     features: dict[str, Profile]
 
+    def write(self, folder: Path) -> None:
+        """Into a model's folder."""
+        (folder / _FILE).write_bytes(msgspec.json.encode(self))
+
     @classmethod
     def of(cls, scores: Floats, features: Floats, names: Sequence[str]) -> Baseline:
         """From scores (n) and features (n, names)."""
@@ -58,6 +67,18 @@ class Baseline(msgspec.Struct, frozen=True):
             if name in self.features:
                 found[name] = self.features[name].stability(features[:, column])
         return found
+
+
+def read_baseline(folder: Path) -> Baseline:
+    """The baseline in a model's folder.
+
+    Raises:
+        ConfigurationError: there is none, or it is damaged.
+    """
+    try:
+        return msgspec.json.decode((folder / _FILE).read_bytes(), type=Baseline)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(f"{folder} does not say what its model was measured on: {error}") from error
 
 
 def _shares(values: Floats, edges: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from gnn.card import Card, MomentCard, write_card
 from gnn.checkpoints import Checkpoints
 from gnn.contenders import Field, Outcome, Split, best, compete, fit_now, probabilities
-from gnn.dataset import Dataset, load_dataset
+from gnn.dataset import Dataset, load_dataset, own_features
+from gnn.drift import Baseline
 from gnn.measures import measure, reliability
 from gnn.network_storage import save
 from gnn.recipe import Recipe
@@ -71,8 +72,9 @@ def train(
                 field = Field(dataset, fraud, split, recipe, later)
                 fitted = partial(kept.fitted, moment) if kept else fit_now
                 outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"), fitted)  # type: ignore[misc]
-                scorer, cards[moment] = _promoted(field, outcomes)
+                scorer, cards[moment], baseline = _promoted(field, outcomes)
                 save(scorer, Path(folder) / moment, dataset.features, dataset.later_ms)
+                baseline.write(Path(folder) / moment)
             card = Card(
                 snapshot=manifest,
                 snapshot_digest=manifest.digest,
@@ -117,7 +119,7 @@ def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArra
     return split, fraud
 
 
-def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, MomentCard]:
+def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, MomentCard, Baseline]:
     tested = field.fraud[field.split.test]
     told = {name: probabilities(field, outcome) for name, outcome in outcomes.items()}
     name = best(field, outcomes)
@@ -127,4 +129,5 @@ def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, Momen
         contenders={contender: measure(tested, one) for contender, (_, one) in told.items()},
         reliability=reliability(tested, scores),
     )
-    return Scorer(name, outcomes[name].models, calibration), card
+    baseline = Baseline.of(scores, own_features(field.dataset, field.split.test, later=field.later), field.names)
+    return Scorer(name, outcomes[name].models, calibration), card, baseline

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from gnn.arrivals import LABELS
+from gnn.drift import Baseline, read_baseline
 from gnn.learned_rings import RingCriteria, finding_of, hanging_together
-from gnn.live_graph import LiveGraph, Named
+from gnn.live_graph import LiveGraph, Named, Payment
 from gnn.part import read_part
 from gnn.passes import Passed, Passes
 from gnn.registry import open_registry
@@ -33,6 +37,9 @@ from streaming.detector import Detection
 from streaming.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+#: How many payments drift is measured on, the latest; with less than a tenth of them it is not.
+_FOR_DRIFT = 5_000
 
 #: The scorer's checkpoints, if it had any: it is fenced by its store.
 _GROUP = "ringwatch.score"
@@ -91,6 +98,8 @@ class Scoring:
         self._passes: Passes | None = None
         self._arrival: Scorer | None = None
         self._version: str | None = None
+        self._baseline: Baseline | None = None
+        self._settled: deque[Payment] = deque(maxlen=_FOR_DRIFT)
         self._caught_up = False
 
     def once(self) -> Summary:
@@ -122,7 +131,9 @@ class Scoring:
                 self._metrics.scored_nodes.add(1, {"label": score.node.label})
             self._metrics.learned_findings.add(len(findings))
             done = done.and_then(len(passed.payments), len(scores), len(findings))
+            self._settled.extend(one for one in passed.payments if one.time + passes.later_ms < passed.moment)
         self._caught_up = True
+        self._measure_drift(passes)
         return done._replace(seconds=round(time.monotonic() - started, 3))
 
     def try_once(self) -> None:
@@ -146,12 +157,25 @@ class Scoring:
     def _loaded(self, folder: Path) -> Passes:
         """The model in a folder, with what is held of the graph if that is of use to it."""
         scorer, part = load(folder / "later"), read_part(folder / "later")
-        self._arrival = load(folder / "arrival")
+        self._arrival, self._baseline = load(folder / "arrival"), read_baseline(folder / "later")
+        self._settled.clear()
         if self._caught_up and self._passes is not None and self._passes.graph.features == part.features:
             self._passes.scorer, self._passes.later_ms = scorer, part.later_ms
             return self._passes
         self._caught_up = False
         return Passes(LiveGraph(part.features), scorer, part.later_ms)
+
+    def _measure_drift(self, passes: Passes) -> None:
+        """How far the latest payments, as they were looked at last, are from what the model was measured on."""
+        settled = [(one.risk, one.arrival, one.later) for one in self._settled if one.later is not None]
+        if self._baseline is None or len(settled) < _FOR_DRIFT // 10:
+            return
+        scores = np.array([risk for risk, _, _ in settled], dtype=np.float64)
+        own = np.stack([np.concatenate([arrival, later]) for _, arrival, later in settled])
+        features = passes.graph.features
+        drift = self._baseline.stability(scores, own, [*features.names, *features.later_names])
+        score = drift.pop("score")
+        self._metrics.drift.replace({"score": score, "inputs": float(np.median(list(drift.values())))})
 
     def _looked(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
         """What was looked at, part by part, and what waits no longer once that is dealt with."""

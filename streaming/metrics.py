@@ -110,7 +110,7 @@ class Metrics:
     learned_findings: Annotated[Counter, About("Groups of risky payments that a pass found to hang together.")]
     drift: Annotated[
         Levels,
-        About("Population stability index of scores and of inputs against the model's own data.", ("of",)),
+        About("Population stability index against the model's data, of scores and (median) of inputs.", ("of",)),
     ]
 
     # What goes out.

@@ -52,10 +52,16 @@ class Endpoint:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by the services that it asks for by name (those of ``graph`` are marked by its engines)."""
+    """Mark every test by the services that it asks for by name (those of ``graph`` are marked by its engines).
+
+    Where tests run in several processes, those on one engine stay together, and so do those of one module: each
+    service is started once.
+    """
     for item in items:
         for name in set(_MARKS) & set(getattr(item, "fixturenames", ())):
             item.add_marker(_MARKS[name])
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine_name")  # type: ignore[attr-defined]
+        item.add_marker(pytest.mark.xdist_group(engine or item.location[0]))
 
 
 def _served(make: Callable[[], Server]) -> Iterator[Server]:

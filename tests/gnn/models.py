@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from gnn.calibration import Calibration
+from gnn.dataset import own_features
+from gnn.drift import Baseline
 from gnn.models import Trees, feature_columns
 from gnn.network_storage import save
 from gnn.registry import open_registry
@@ -30,6 +32,9 @@ def write_model(folder: Path, seed: int = 3) -> Path:
         booster = fit_trees(feature_columns(dataset, rows, names, later=later), fraud, names, seed)
         scorer = Scorer("labels", [Trees(booster, names, later)], Calibration(1, 0))
         save(scorer, folder / "model" / moment, features, dataset.later_ms)
+        own = own_features(dataset, rows, later=later)
+        known = [*features.names, *(features.later_names if later else ())]
+        Baseline.of(scorer.score(dataset, rows), own, known).write(folder / "model" / moment)
     card = {"snapshot_digest": "d", "complaint_days": 7, "learned_until": int(dataset.times[-1]), "moments": {}}
     (folder / "model" / "card.json").write_text(json.dumps(card))
     return folder / "model"

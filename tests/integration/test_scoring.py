@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 from gnn.learned_rings import RingCriteria
 from gnn.registry import open_registry
 from gnn.snapshot import LATER_MS
 from graph.checkpoints import Checkpoints
-from graph.driver import Graph
+from graph.driver import Graph, connect
+from graph.embedded import embedded_engine
 from graph.errors import Fenced, Unavailable
 from graph.events import Event, Transaction
 from graph.schema import HOUR_MS
@@ -28,6 +32,7 @@ from streaming.ring_store import RingStore
 from tests.gnn.histories import START, label
 from tests.gnn.models import promote, write_model
 from tests.integration.test_ring_life import SCHEMA, Listed
+from tests.worker import Ringwatch, read_lines
 
 RING = [
     Transaction(
@@ -56,6 +61,18 @@ HONEST = [
     )
     for number in range(40)
 ]
+MORE = [
+    msgspec.structs.replace(
+        one,
+        transaction_id=f"more{number}",
+        event_time=one.event_time + HOUR_MS,
+        card=f"hmac:n{number}",
+        account=f"another{number}",
+        device="second-farm",
+    )
+    for number, one in enumerate(RING)
+]
+
 #: Those that are looked at for the last time when the ring comes.
 YOUNG = [one for one in HONEST if one.event_time + LATER_MS >= HONEST[-1].event_time]
 
@@ -194,3 +211,53 @@ def test_without_a_model_nothing_is_done(graph: Graph, tmp_path: Path) -> None:
     write(graph, HONEST)
     beside.scoring.try_once()
     assert beside.risks("Transaction") == {}
+
+
+def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path) -> None:
+    _write_stream(tmp_path / "honest.jsonl", HONEST)
+    _write_stream(tmp_path / "ring.jsonl", RING)
+    with (
+        embedded_engine(f"embedded:{tmp_path / '.ringwatch'}") as engine,
+        closing(Ringwatch(tmp_path)) as ringwatch,
+    ):
+        assert "no model is promoted" in ringwatch("score", "--models", "models", code=2)
+        ringwatch("run", "--source", "honest.jsonl", "--models", "models")  # goes on without one
+        name = promote(model, tmp_path / "models")
+        ringwatch("run", "--source", "ring.jsonl", "--models", "models")
+        with closing(connect(engine.uri, engine.user, engine.password, database=engine.database)) as graph:
+            rows = graph.read("MATCH (t:Transaction) RETURN t.id AS id, t.risk AS risk, t.risk_model AS model")
+            at_arrival = {row["id"]: row["risk"] for row in rows if row["model"] == name}
+            assert at_arrival.keys() == {one.transaction_id for one in RING}
+            assert at_arrival["ring5"] > at_arrival["ring0"] + 0.2
+            assert "gave" in ringwatch("score", "--models", "models", "--report", "score.json")
+            report = json.loads((tmp_path / "score.json").read_text())
+            assert (report["model"], report["payments"], report["findings"]) == (name, len(HONEST) + len(RING), 1)
+            (row,) = graph.read("MATCH (d:Device {id: 'farm'}) RETURN d.risk AS risk, d.risk_model AS model")
+            assert row["risk"] > 0.5
+        assert "learned" in ringwatch("rings", "list")
+        ringwatch("run", "--source", "ring.jsonl", "--alerts", "alerts.jsonl")  # passes on what waits
+        (alert,) = read_lines(tmp_path / "alerts.jsonl")
+        assert alert["data"]["risk"]["model_version"] == name
+        process = ringwatch.start("score", "--models", "models", "--every", "1s")
+        _write_stream(tmp_path / "more.jsonl", MORE)
+        ringwatch("run", "--source", "more.jsonl")
+        with closing(connect(engine.uri, engine.user, engine.password, database=engine.database)) as graph:
+            _eventually(lambda: graph.read("MATCH (t:Transaction {id: 'more5'}) WHERE t.risk > 0.5 RETURN t.id"))
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+
+
+def _write_stream(path: Path, transactions: Sequence[Transaction]) -> None:
+    fields = ("transaction_id", "event_time", "card", "account", "currency", "device", "merchant")
+    lines = [
+        json.dumps({name: getattr(one, name) for name in fields} | {"amount": one.amount / 100})
+        for one in transactions
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

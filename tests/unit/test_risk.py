@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queries.spec import SEVERITIES, Measure, Severity
-from streaming.ring_state import Ring, Verdict
+from streaming.ring_state import Learned, Ring, Verdict
 from streaming.rings import RingBook
 from streaming.risk import PRIOR_WEIGHT, PRIORS, Calibration, assess, risk_in_words
 from tests.findings import DAY, SETTINGS, finding, only, taken
@@ -79,4 +79,17 @@ def test_every_part_is_said_in_words() -> None:
         "device_farm 0.70: 0.7 as high severity goes, 0 confirmed and 0 dismissed rings so far",
         "takeover 0.86: 0.85 as critical severity goes, 1 confirmed and 0 dismissed rings so far",
         "burst 0.10: highest MIDAS score of its members: 10 (threshold 3.841)",
+        "no learned part: no model has scored its payments",
     ]
+
+
+def test_a_model_s_word_is_a_part_that_no_verdict_moves() -> None:
+    told = ring()
+    before = assess(told, Calibration())
+    told.typologies["learned"] = msgspec.structs.replace(told.typologies["takeover"], part="model")
+    told.learned = Learned(0.8, "20250101-abc", 3, 4)
+    risk = assess(told, Calibration([("dismissed", ["learned"])]))
+    assert (risk.model, risk.model_version, risk.rules) == (0.8, "20250101-abc", before.rules)
+    assert risk.final == pytest.approx(1 - (1 - before.final) * 0.2, abs=1e-6)
+    expected = "learned 0.80: the mean over 3 of its 4 latest payments, scored by model 20250101-abc"
+    assert risk_in_words(told, Calibration())[-1] == expected
