@@ -23,27 +23,19 @@ from graph.schema import HOUR_MS
 _LABEL, _TRANSACTION, _PASS = 0, 1, 2
 
 
-def arrival_features(transactions: ir.Table, labels: ir.Table, features: FeatureSet) -> ir.Table:
-    """What is known of each transaction as it arrives: ``seq`` and a column for each of ``features.names``."""
+def point_in_time_features(
+    transactions: ir.Table, labels: ir.Table, features: FeatureSet, later_ms: int
+) -> ir.Table:
+    """What is known of each transaction: ``seq``, a column for each of ``features.names`` as it arrives, and one
+    for each of ``features.later_names`` at a pass ``later_ms`` after that.
+    """
     history = _with_meetings(transactions, features)
     found = history.select("seq", *_row_features(history), *(pair_feature(*pair) for pair in features.pairs))
     for kind in features.kinds:
-        told = _entity_features(_events(history, labels, kind, features), kind, features)
-        found = found.left_join(told, "seq").drop("seq_right")
-    return found.select("seq", *features.names)
-
-
-def later_features(transactions: ir.Table, labels: ir.Table, features: FeatureSet, after_ms: int) -> ir.Table:
-    """What is known ``after_ms`` later: ``seq`` and a column for each of ``features.later_names``."""
-    history = _with_meetings(transactions, features)
-    found = history.select("seq")
-    for kind in features.kinds:
-        events = _events(history, labels, kind, features, after_ms)
-        names = dict(zip(features.counts(kind), features.counts_of(kind), strict=True))
-        counts = {f"later_{name}": _count(events, *count) for count, name in names.items()}
-        told = events.select("seq", "rank", **counts).filter(ibis._.rank == _PASS).drop("rank")
-        found = found.left_join(told, "seq").drop("seq_right")
-    return found.select("seq", *features.later_names)
+        told = _told(_events(history, labels, kind, features, later_ms), kind, features)
+        for moment in (_at_arrival(told, kind, features), _at_pass(told, kind, features)):
+            found = found.left_join(moment, "seq").drop("seq_right")
+    return found.select("seq", *features.names, *features.later_names)
 
 
 def _row_features(history: ir.Table) -> list[ir.Value]:
@@ -71,9 +63,7 @@ def _with_meetings(transactions: ir.Table, features: FeatureSet) -> ir.Table:
     return transactions.mutate(**meetings)
 
 
-def _events(
-    history: ir.Table, labels: ir.Table, kind: str, features: FeatureSet, after_ms: int | None = None
-) -> ir.Table:
+def _events(history: ir.Table, labels: ir.Table, kind: str, features: FeatureSet, later_ms: int) -> ir.Table:
     """Everything that happens to the entities of a kind, with the buckets that it falls into."""
     field = KINDS[kind]
     others = [other for other in features.kinds if other != kind]
@@ -94,41 +84,48 @@ def _events(
         "seq", "currency", time=accused.known_at, entity=field, rank=ibis.literal(_LABEL),
         **nothing | {"fraud": ibis.literal(1, "int64")},
     )  # fmt: skip
-    parts = [happened, told.select(*happened.columns)]
-    if after_ms is not None:
-        asked = of_kind.select(
-            "seq", "currency", time=of_kind.time + after_ms, entity=field, rank=ibis.literal(_PASS), **nothing
-        )
-        parts.append(asked.select(*happened.columns))
-    events = ibis.union(*parts)
+    asked = of_kind.select(
+        "seq", "currency", time=of_kind.time + later_ms, entity=field, rank=ibis.literal(_PASS), **nothing
+    )
+    events = ibis.union(happened, *(part.select(*happened.columns) for part in (told, asked)))
     widths = {window.bucket_ms for _, window in features.counts(kind)}
     return events.mutate(**{_bucket(width): events.time // width for width in widths})
 
 
-def _entity_features(events: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
-    names = dict(zip(features.counts(kind), features.counts_of(kind), strict=True))
-    counts = {name: _count(events, *count) for count, name in names.items()}
+def _told(events: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
+    """All that is counted of an entity at each of its events."""
+    names = zip(features.counts(kind), features.counts_of(kind), strict=True)
     before = events.time.lag().over(
         ibis.window(group_by=["entity", "rank"], order_by=["time", "seq"])  # of transactions to transactions
     )
-    told = events.select(
-        "seq", "rank", "amount", **counts,
-        before=before, now=events.time,
+    return events.select(
+        "seq", "rank", "time", "amount",
+        **{name: _count(events, *count) for count, name in names},
+        before=before,
         spent=_count(events, "amount", MEMORY, "currency"),
         paid=_count(events, "transactions", MEMORY, "currency"),
-    ).filter(ibis._.rank == _TRANSACTION)  # fmt: skip
+    )  # fmt: skip
+
+
+def _at_arrival(told: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
+    told = told.filter(told["rank"] == _TRANSACTION)
     mean = told.spent / told.paid.nullif(0)
-    recent = told.now // MEMORY.bucket_ms - told.before // MEMORY.bucket_ms <= MEMORY.buckets
+    recent = told.time // MEMORY.bucket_ms - told.before // MEMORY.bucket_ms <= MEMORY.buckets
     fraud, seen = (told[count_feature(kind, measure, MONTH)] for measure in ("fraud", "transactions"))
     return told.select(
-        "seq", *counts,
+        "seq", *features.counts_of(kind),
         **{
             f"{kind}_fraud_rate": fraud / seen.nullif(0),
-            f"{kind}_idle_s": ibis.cases((recent, (told.now - told.before) / 1000)),
+            f"{kind}_idle_s": ibis.cases((recent, (told.time - told.before) / 1000)),
             f"{kind}_amount_mean": mean,
             f"{kind}_amount_ratio": told.amount / mean.nullif(0),
         },
     )  # fmt: skip
+
+
+def _at_pass(told: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
+    told = told.filter(told["rank"] == _PASS)
+    return told.select("seq", **{f"later_{name}": told[name] for name in features.counts_of(kind)})
 
 
 def _count(events: ir.Table, measure: str, window: Window, *also_by: str) -> ir.IntegerValue:

@@ -64,6 +64,7 @@ def load_dataset(folder: Path) -> tuple[Dataset, Manifest]:
     times = pq.read_table(folder / "transactions.parquet", columns=["time"])["time"].to_numpy()
     labels = pq.read_table(folder / "labels.parquet")
     edges = pq.read_table(folder / "edges.parquet", columns=["seq", "node", "kind"])
+    told = pq.read_table(folder / "features.parquet")
     nodes = np.full((len(times), len(features.kinds)), -1, dtype=np.int64)
     kinds = edges["kind"].to_numpy(zero_copy_only=False)
     for column, kind in enumerate(features.kinds):
@@ -73,8 +74,8 @@ def load_dataset(folder: Path) -> tuple[Dataset, Manifest]:
         features=features,
         later_ms=manifest.later_ms,
         times=times,
-        arrival=_matrix(pq.read_table(folder / "features.parquet"), features.names),
-        later=_matrix(pq.read_table(folder / "later.parquet"), features.later_names),
+        arrival=_matrix(told, features.names),
+        later=_matrix(told, features.later_names),
         nodes=nodes,
         node_count=manifest.parts["nodes.parquet"].rows,
         fraud_known_at=_first_said(labels, len(times), fraud=True),

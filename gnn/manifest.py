@@ -16,7 +16,7 @@ from graph.errors import ConfigurationError
 VERSION = 1
 
 #: The files of a snapshot, beside its manifest.
-FILES = tuple(f"{name}.parquet" for name in ("transactions", "labels", "nodes", "edges", "features", "later"))
+FILES = tuple(f"{name}.parquet" for name in ("transactions", "labels", "nodes", "edges", "features"))
 
 
 class Part(msgspec.Struct, frozen=True):

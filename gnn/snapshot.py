@@ -5,8 +5,7 @@
     labels.parquet        seq, fraud, known_at: a row for each thing that was ever said, and when it became known
     nodes.parquet         node (0, 1, …), kind, id, first_seen, last_seen, transactions
     edges.parquet         seq, node, kind, time: a transaction and an entity that it names
-    features.parquet      seq and the features at arrival
-    later.parquet         seq and the features at a pass ``later_ms`` after arrival
+    features.parquet      seq, the features at arrival, and those at a pass ``later_ms`` after that
     manifest.json         :class:`gnn.manifest.Manifest`
 
 Times are UTC epoch milliseconds. Cards, e-mails and phones are the tokens that they are everywhere.
@@ -25,7 +24,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gnn.batch_features import arrival_features, later_features
+from gnn.batch_features import point_in_time_features
 from gnn.features import KINDS, feature_set
 from gnn.manifest import FILES, Manifest, describe
 from graph.errors import ConfigurationError, ServiceError
@@ -99,9 +98,8 @@ def _written(
         nodes, edges = _graph(history, kinds)
         nodes.order_by("node").to_parquet(folder / "nodes.parquet")
         edges.order_by("seq", "node").to_parquet(folder / "edges.parquet")
-        features = feature_set(kinds)
-        arrival_features(history, told, features).order_by("seq").to_parquet(folder / "features.parquet")
-        later_features(history, told, features, later_ms).order_by("seq").to_parquet(folder / "later.parquet")
+        features = point_in_time_features(history, told, feature_set(kinds), later_ms)
+        features.order_by("seq").to_parquet(folder / "features.parquet")
     finally:
         engine.disconnect()
     for path in (staged, said):
