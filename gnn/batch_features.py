@@ -94,16 +94,17 @@ def _events(history: ir.Table, labels: ir.Table, kind: str, features: FeatureSet
 
 def _told(events: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
     """All that is counted of an entity at each of its events."""
+    measures = {measure for measure, _ in features.counts(kind)}
+    paid_at = ibis.cases((events["rank"] == _TRANSACTION, events.time))
+    earlier = ibis.window(group_by="entity", order_by=["time", "rank", "seq"], preceding=(None, 1))
+    so_far = {_so_far(measure): ibis.coalesce(events[measure].sum().over(earlier), 0) for measure in measures}
+    counted = events.mutate(**so_far, before=paid_at.max().over(earlier))
     names = zip(features.counts(kind), features.counts_of(kind), strict=True)
-    before = events.time.lag().over(
-        ibis.window(group_by=["entity", "rank"], order_by=["time", "seq"])  # of transactions to transactions
-    )
-    return events.select(
-        "seq", "rank", "time", "amount",
-        **{name: _count(events, *count) for count, name in names},
-        before=before,
-        spent=_count(events, "amount", MEMORY, "currency"),
-        paid=_count(events, "transactions", MEMORY, "currency"),
+    return counted.select(
+        "seq", "rank", "time", "amount", "before",
+        **{name: _count(counted, *count) for count, name in names},
+        spent=_in_currency(counted, "amount"),
+        paid=_in_currency(counted, "transactions"),
     )  # fmt: skip
 
 
@@ -128,15 +129,24 @@ def _at_pass(told: ir.Table, kind: str, features: FeatureSet) -> ir.Table:
     return told.select("seq", **{f"later_{name}": told[name] for name in features.counts_of(kind)})
 
 
-def _count(events: ir.Table, measure: str, window: Window, *also_by: str) -> ir.IntegerValue:
-    """A measure's sum over what came before an event in its window."""
-    bucket = _bucket(window.bucket_ms)
-    earlier = ibis.window(
-        group_by=["entity", *also_by, bucket], order_by=["time", "rank", "seq"], preceding=(None, 1)
-    )
-    buckets = ibis.range_window(group_by=["entity", *also_by], order_by=bucket, preceding=(window.buckets, 1))
+def _count(events: ir.Table, measure: str, window: Window) -> ir.IntegerValue:
+    """A measure's sum over what came before an event in its window: so far, less what it was as that began."""
+    begun = ibis.range_window(group_by="entity", order_by=_bucket(window.bucket_ms), preceding=(window.buckets, 0))
+    so_far = events[_so_far(measure)]
+    return (so_far - so_far.min().over(begun)).cast("int64")
+
+
+def _in_currency(events: ir.Table, measure: str) -> ir.IntegerValue:
+    """A measure's sum over what came before an event, within memory and in its currency; it may have fallen."""
+    by, bucket = ["entity", "currency"], _bucket(MEMORY.bucket_ms)
+    earlier = ibis.window(group_by=[*by, bucket], order_by=["time", "rank", "seq"], preceding=(None, 1))
+    buckets = ibis.range_window(group_by=by, order_by=bucket, preceding=(MEMORY.buckets, 1))
     parts: Any = [ibis.coalesce(events[measure].sum().over(each), 0) for each in (earlier, buckets)]
     return (parts[0] + parts[1]).cast("int64")
+
+
+def _so_far(measure: str) -> str:
+    return f"{measure}_so_far"
 
 
 def _bucket(width_ms: int) -> str:
