@@ -5,8 +5,8 @@ outgrows it. Tables are those of a snapshot (:mod:`gnn.snapshot`): ``seq`` numbe
 their time, and a label counts from the moment ``known_at`` on.
 
 What an entity has been through is one table of events: its transactions, the labels of its transactions at the
-moments at which they became known, and the moments at which somebody asks. A windowed count is then a sum over
-the earlier events of the same bucket and over the buckets before.
+moments at which they became known, and the passes at which it is looked at again. A windowed count is then what
+there had been before the event, less what there had been before the first event of the window's buckets.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _LABEL, _TRANSACTION, _PASS = 0, 1, 2
 def point_in_time_features(
     transactions: ir.Table, labels: ir.Table, features: FeatureSet, later_ms: int
 ) -> ir.Table:
-    """What is known of each transaction: ``seq``, a column for each of ``features.names`` as it arrives, and one
-    for each of ``features.later_names`` at a pass ``later_ms`` after that.
+    """What is known of each transaction as it arrives, and at a pass over the graph ``later_ms`` after that.
+
+    The columns are ``seq``, ``features.names`` and ``features.later_names``.
     """
     history = _with_meetings(transactions, features)
     found = history.select("seq", *_row_features(history), *(pair_feature(*pair) for pair in features.pairs))

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from rich.table import Table
+from sklearn.metrics import average_precision_score
 
 from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
@@ -56,7 +57,7 @@ def stand(chosen: QualitySet, data: Path, told: Callable[[str], None]) -> Iterat
     train, test = chosen.split(dataset.times)
     for moment, later in zip(MOMENTS, (False, True), strict=True):
         # What was learned from is labelled as of the end: public sets have no complaint that is still to come.
-        field = Field(dataset, dataset.fraud_by(_end(dataset)), Split(train, test), Recipe(), later)
+        field = Field(dataset, dataset.fraud_by(_end(dataset)), Split(train, test), chosen.recipe, later)
         outcomes = compete(field, chosen.seeds, lambda name, m=moment: told(f"{chosen.name}, {m}: {name}"))  # type: ignore[misc]
         yield _standing(chosen, moment, field, outcomes)
 
@@ -71,7 +72,7 @@ def _standing(chosen: QualitySet, moment: str, field: Field, outcomes: dict[str,
     for name, outcome in outcomes.items():
         _, scores = probabilities(field, outcome)
         by_contender[name] = measure(tested, scores)
-        by_seed[name] = [measure(tested, one).average_precision for one in outcome.tested]
+        by_seed[name] = [float(average_precision_score(tested, one)) for one in outcome.tested]
     return Standing(
         set=chosen.name,
         moment=moment,
