@@ -16,7 +16,6 @@ from sklearn.metrics import average_precision_score
 from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
 from gnn.measures import Measures, measure
-from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from ringwatch.quality.sets import QualitySet
 

@@ -23,7 +23,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.learning import Recipe
+from gnn.recipe import Recipe
 from graph.errors import ConfigurationError
 from graph.events import Label, Transaction
 from ringwatch.labelled_history import LabelledHistory
