@@ -10,17 +10,19 @@ from graph.driver import Graph
 from graph.errors import BadEvent, ConfigurationError
 from graph.events import Entity, Label, Transaction
 from graph.history import labelled_transactions
+from ringwatch.history_rows import history_rows
 from streaming.codec import Codec, parse_object
 from streaming.labels import COLUMNS, LabelCodec
-from streaming.records import Record
-from streaming.sources.files import FileSource
 
 #: Who says what a column tells.
 _SOURCE = "history"
 
 
 class LabelledHistory:
-    """The transactions of a file or glob, and labels for them. ``read`` and ``bad`` count its rows so far."""
+    """The transactions at an address (:func:`ringwatch.history_rows.history_rows`), and labels for them.
+
+    ``read`` and ``bad`` count its rows so far.
+    """
 
     def __init__(self, codec: Codec, address: str) -> None:
         self._codec = codec
@@ -30,10 +32,10 @@ class LabelledHistory:
 
     def transactions(self) -> Iterator[Transaction]:
         """Every good row, in the order of the files."""
-        for record in _records(FileSource(self._address)):
+        for row in history_rows(self._address):
             self.read += 1
             try:
-                yield self._codec.decode(record.value)
+                yield self._codec.decode(row)
             except BadEvent:
                 self.bad += 1
 
@@ -45,12 +47,12 @@ class LabelledHistory:
         """
         delay_ms = int(known_after.total_seconds() * 1000)
         accused = False
-        for record in _records(FileSource(self._address, [column])):
+        for row in history_rows(self._address, [column]):
             try:
-                transaction = self._codec.decode(record.value)
+                transaction = self._codec.decode(row)
             except BadEvent:
                 continue
-            said = _fields(record.value).get(column)
+            said = _fields(row).get(column)
             if said is None or said == "":
                 continue
             is_fraud = str(said) == fraud
@@ -86,19 +88,14 @@ class GraphHistory:
         yield from self._labels
 
 
-def labels_of_file(codec: Codec, address: str) -> Iterator[Label]:
-    """The labels of a file or glob; bad rows are left out."""
+def labels_at(codec: Codec, address: str) -> Iterator[Label]:
+    """The labels at an address; bad rows are left out."""
     decoder = LabelCodec(codec)
-    for record in _records(FileSource(address, COLUMNS)):
+    for row in history_rows(address, COLUMNS):
         try:
-            yield decoder.decode(record.value)
+            yield decoder.decode(row)
         except BadEvent:
             continue
-
-
-def _records(source: FileSource) -> Iterator[Record]:
-    for partition in source.assigned():
-        yield from source.scan(partition)
 
 
 def _fields(value: Any) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
 from ringwatch.commands.progress import shown_progress
 from ringwatch.composition import connected_graph, tokenizer_for
-from ringwatch.labelled_history import GraphHistory, LabelledHistory, labels_of_file
+from ringwatch.labelled_history import GraphHistory, LabelledHistory, labels_at
 from ringwatch.settings import load
 from streaming.codec import Codec
 from streaming.mapping import parse_mapping
@@ -25,10 +25,14 @@ from streaming.mapping import parse_mapping
 def snapshot(
     out: Annotated[str, typer.Option(help="Where to write: a new or empty folder, or gs://….")],
     source: Annotated[
-        str | None, typer.Option(help="A file or glob of transactions; without one, those in the graph.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Transactions: a file or glob, gs://… or bigquery://…; without one, those in the graph.",
+        ),
     ] = None,
     more_mappings: MoreMappings = None,
-    labels: Annotated[str | None, typer.Option(help="Verdicts: a file or glob.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Verdicts, likewise.")] = None,
     fraud: Annotated[
         str | None,
         typer.Option(metavar="COLUMN=VALUE", help="Instead of --labels: what a fraudulent row says."),
@@ -59,7 +63,7 @@ def snapshot(
     files = LabelledHistory(codec, source)
     told: Iterable[Label] = ()
     if labels is not None:
-        told = labels_of_file(codec, labels)
+        told = labels_at(codec, labels)
     elif fraud is not None:
         column, separator, value = fraud.partition("=")
         if not (column and separator and value):
