@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from gnn.contenders import CONTENDERS
 from gnn.manifest import Manifest
-from gnn.measures import Bin, Measures
+from gnn.measures import COLUMNS, Bin, Measures, cells
 
 _BLUE, _GREY = "#2f6f9f", "#9aa7b4"
 
@@ -85,15 +85,11 @@ def _moment_lines(moment: str, told: MomentCard, card: Card) -> Iterator[str]:
         f"Promoted on validation rows: **{told.promoted}**. On {any_of_them.transactions:,} measured "
         f"transactions, {any_of_them.frauds:,} of them fraud:",
         "",
-        "| model | what it is | average precision | 95 % | ROC-AUC | Brier | recall / precision at 1 % | at 5 % |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| model | what it is | {' | '.join(COLUMNS)} |",
+        "|" + "---|" * (2 + len(COLUMNS)),
     )
     for name, one in told.contenders.items():
-        budgets = " | ".join(f"{at.recall:.3f} / {at.precision:.3f}" for at in one.budgets)
-        yield (
-            f"| {name} | {CONTENDERS[name]} | {one.average_precision:.3f} | "
-            f"{one.interval[0]:.3f} – {one.interval[1]:.3f} | {one.roc_auc:.3f} | {one.brier:.4f} | {budgets} |"
-        )
+        yield f"| {name} | {CONTENDERS[name]} | {' | '.join(cells(one))} |"
     yield from (
         "",
         f"![what was foretold and what came true](reliability-{moment}.png)",

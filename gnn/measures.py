@@ -41,6 +41,21 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[AtBudget]
 
 
+#: The columns of a table of measures, beside the model's name.
+COLUMNS = ("average precision", "95 %", "ROC-AUC", "Brier", "recall / precision at 1 %", "at 5 %")
+
+
+def cells(measures: Measures) -> list[str]:
+    """Measures as the text of a table's columns."""
+    return [
+        f"{measures.average_precision:.3f}",
+        "{:.3f} – {:.3f}".format(*measures.interval),
+        f"{measures.roc_auc:.3f}",
+        f"{measures.brier:.4f}",
+        *(f"{at.recall:.3f} / {at.precision:.3f}" for at in measures.budgets),
+    ]
+
+
 def measure(fraud: NDArray[np.bool_], scores: NDArray[np.float64], budgets: Sequence[float] = BUDGETS) -> Measures:
     """Measure probabilities (n) against the truth (n), of which there must be both kinds."""
     return Measures(

@@ -15,12 +15,12 @@ from sklearn.metrics import average_precision_score
 
 from gnn.contenders import CONTENDERS, Field, Outcome, Split, best, compete, probabilities
 from gnn.dataset import Dataset, load_dataset
-from gnn.measures import Measures, measure
+from gnn.measures import COLUMNS, Measures, cells, measure
 from gnn.snapshot import write_snapshot
+from gnn.training import MOMENTS
 from ringwatch.quality.sets import QualitySet
 
-#: The two moments at which a transaction is scored.
-MOMENTS = ("at arrival", "after the next pass")
+HEAD = ("model", *COLUMNS, "by seed")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ def stand(chosen: QualitySet, data: Path, told: Callable[[str], None]) -> Iterat
         dataset, _ = load_dataset(snapshot)
     del transactions, labels
     train, test = chosen.split(dataset.times)
-    for moment, later in zip(MOMENTS, (False, True), strict=True):
+    for moment, later in MOMENTS.items():
         # What was learned from is labelled as of the end: public sets have no complaint that is still to come.
         field = Field(dataset, dataset.fraud_by(_end(dataset)), Split(train, test), chosen.recipe, later)
         outcomes = compete(field, chosen.seeds, lambda name, m=moment: told(f"{chosen.name}, {m}: {name}"))  # type: ignore[misc]
@@ -108,22 +108,14 @@ def table(standing: Standing) -> Table:
     return shown
 
 
-HEAD = ("model", "average precision", "95 %", "by seed", "ROC-AUC", "Brier", "recall / precision at 1 %", "at 5 %")
-
-
 def rows(standing: Standing) -> Iterator[list[str]]:
     """The cells of a table, a row for each contender."""
     for name in CONTENDERS:
-        told = standing.by_contender[name]
         seeds = standing.by_seed[name]
         yield [
             f"{name} *" if name == standing.best else name,
-            f"{told.average_precision:.3f}",
-            f"{told.interval[0]:.3f} – {told.interval[1]:.3f}",
+            *cells(standing.by_contender[name]),
             f"{min(seeds):.3f} – {max(seeds):.3f}" if len(seeds) > 1 else "–",
-            f"{told.roc_auc:.3f}",
-            "–" if name == "one count" else f"{told.brier:.4f}",
-            *(f"{at.recall:.3f} / {at.precision:.3f}" for at in told.budgets),
         ]
 
 
