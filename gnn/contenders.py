@@ -6,7 +6,7 @@ epochs, calibration and who is promoted. Then it is fitted on all of them and me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -39,6 +39,9 @@ CONTENDERS: Mapping[str, str] = {
     "mlp": "ablation: the network's head alone, without a graph",
     "shuffled": "ablation: the network on a graph whose edges are shuffled",
 }
+
+#: Those that need no network.
+TREES = ("one count", "row", "aggregates", "labels")
 
 #: Those of which one is promoted.
 SERVABLE = ("labels", "embeddings", "network", "blend")
@@ -106,16 +109,19 @@ def compete(
     seeds: Sequence[int],
     told: Callable[[str], None] = lambda _: None,
     fitted: Fitting = fit_now,
+    names: Collection[str] = tuple(CONTENDERS),
 ) -> dict[str, Outcome]:
-    """Fit and ask all contenders, once for each seed; ``told`` hears which one is at it.
+    """Fit and ask contenders, once for each seed; ``told`` hears which one is at it.
 
     ``fitted`` fits one, or knows what that led to before.
     """
-    found: dict[str, list[tuple[Model, Scores, Scores]]] = {name: [] for name in CONTENDERS}
+    found: dict[str, list[tuple[Model, Scores, Scores]]] = {name: [] for name in names}
     for seed in seeds:
         early: dict[str, Model] = {}
         final: dict[str, Model] = {}
         for name, fit, dataset in _contenders(field, seed):
+            if name not in names:
+                continue
             told(name)
             early[name], final[name] = fitted(seed, name, partial(fit, early, final))
             asked = (early[name], field.split.validated), (final[name], field.split.test)
@@ -134,7 +140,8 @@ def compete(
 def best(field: Field, outcomes: Mapping[str, Outcome]) -> str:
     """The servable contender with the best average precision on the validated rows."""
     actual = field.fraud[field.split.validated]
-    return max(SERVABLE, key=lambda name: average_precision_score(actual, outcomes[name].validated.mean(axis=0)))
+    servable = [name for name in SERVABLE if name in outcomes]
+    return max(servable, key=lambda name: average_precision_score(actual, outcomes[name].validated.mean(axis=0)))
 
 
 def probabilities(field: Field, outcome: Outcome) -> tuple[Calibration, Scores]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gnn.card import Card, MomentCard, write_card
 from gnn.checkpoints import Checkpoints
-from gnn.contenders import Field, Outcome, Split, best, compete, fit_now, probabilities
+from gnn.contenders import CONTENDERS, TREES, Field, Outcome, Split, best, compete, fit_now, probabilities
 from gnn.dataset import Dataset, load_dataset, own_features
 from gnn.drift import Baseline
 from gnn.measures import measure, reliability
@@ -46,6 +46,7 @@ def train(
     complaint_days: int,
     seeds: Sequence[int],
     recipe: Recipe | None = None,
+    trees_only: bool = False,
     checkpoints: Store | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Card:
@@ -61,6 +62,7 @@ def train(
     if out.exists() and any(out.iterdir()):
         raise ConfigurationError(f"{out} is not empty: a model is never changed")
     dataset, manifest = load_dataset(snapshot)
+    names = TREES if trees_only else tuple(CONTENDERS)
     split, fraud = labelled_split(dataset, complaint_days)
     recipe = recipe or Recipe()
     kept = checkpoints and Checkpoints(checkpoints, dataset, manifest.digest, recipe, complaint_days)
@@ -71,7 +73,8 @@ def train(
             for moment, later in MOMENTS.items():
                 field = Field(dataset, fraud, split, recipe, later)
                 fitted = partial(kept.fitted, moment) if kept else fit_now
-                outcomes = compete(field, seeds, lambda name, m=moment: told(f"{m}: {name}"), fitted)  # type: ignore[misc]
+                said = partial(_say, told, moment)
+                outcomes = compete(field, seeds, said, fitted, names)
                 scorer, cards[moment], baseline = _promoted(field, outcomes)
                 save(scorer, Path(folder) / moment, dataset.features, dataset.later_ms)
                 baseline.write(Path(folder) / moment)
@@ -90,6 +93,10 @@ def train(
     except OSError as error:
         raise ServiceError(f"the model cannot be written to {out}: {error.strerror or error}") from error
     return card
+
+
+def _say(told: Callable[[str], None], moment: str, name: str) -> None:
+    told(f"{moment}: {name}")
 
 
 def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArray[np.bool_]]:

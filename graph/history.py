@@ -63,10 +63,12 @@ def labelled_transactions(graph: Graph) -> Iterator[tuple[Transaction, list[Labe
     """Every transaction in the order of time (and of ids), with what was said of it and when."""
     for hour in sorted(row["hour"] for row in graph.read(_HOURS, since=0)):
         of_hour: list[tuple[Transaction, list[Label]]] = []
-        after = ""
-        while rows := graph.read(_OF_HOUR, hour=hour, after=after, limit=_AT_ONCE):
-            after = rows[-1]["transaction_id"]
+        after, full = "", True
+        while full:
+            rows = graph.read(_OF_HOUR, hour=hour, after=after, limit=_AT_ONCE)
             of_hour += map(_with_labels, rows)
+            full = len(rows) == _AT_ONCE
+            after = rows[-1]["transaction_id"] if rows else after
         yield from sorted(of_hour, key=lambda told: (told[0].event_time, told[0].transaction_id))
 
 

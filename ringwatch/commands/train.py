@@ -33,6 +33,9 @@ def train(
     ] = None,
     complaint_days: Annotated[int, typer.Option(min=0, help="How long complaints take to come in.")] = 7,
     seeds: Annotated[int, typer.Option(min=1, help="Models per contender; their mean counts.")] = 3,
+    trees_only: Annotated[
+        bool, typer.Option("--trees-only", help="Without networks: minutes, and no torch wherever it scores.")
+    ] = False,
 ) -> None:
     """Let all models compete on a snapshot, and keep the best at arrival and at a later pass, with a card."""
     try:
@@ -51,6 +54,7 @@ def train(
             complaint_days=complaint_days,
             seeds=range(seeds),
             checkpoints=open_store(checkpoints) if checkpoints else None,
+            trees_only=trees_only,
             told=doing.append,
         )
     shown = Table(title=f"{out}: average precision on what was not learned from")

@@ -49,7 +49,7 @@ def class_path(*coordinates: str) -> str:
     """
     CACHE.mkdir(exist_ok=True)
     kept = CACHE / f"{hashlib.blake2b(' '.join(coordinates).encode(), digest_size=8).hexdigest()}.classpath"
-    with kept.with_suffix(".lock").open("w") as lock:
+    with (CACHE / "maven.lock").open("w") as lock:  # one for all: what Maven keeps is not made for two at once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists() or not all(Path(jar).exists() for jar in kept.read_text().split(os.pathsep)):
             _resolve(coordinates, kept)

@@ -1,0 +1,150 @@
+"""What a pass costs, by what has changed and by how large the graph is: ``python -m benchmarks.scoring``.
+
+A simulated stream is written to fresh embedded engines and scored by trees that were fitted to its beginning with
+labels of chance: the figures say what passes cost, not how good scores are. On graphs of two sizes passes over few
+and over many new payments take turns; beside them stands what the same graph costs when nobody has scored it yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.engines import Endpoint, fresh_engine
+from benchmarks.machine import Machine
+from benchmarks.stream import BATCH, simulated
+from gnn.calibration import Calibration
+from gnn.dataset import load_dataset, own_features
+from gnn.drift import Baseline
+from gnn.models import Trees
+from gnn.network_storage import save
+from gnn.registry import open_registry
+from gnn.snapshot import write_snapshot
+from gnn.storage import Scorer
+from gnn.trees import fit_trees
+from graph.events import Transaction
+from graph.writer import GraphWriter
+from ringwatch import logs
+from ringwatch.scoring import Summary, opened_scoring
+from streaming.codec import Codec
+from streaming.metrics import Metrics
+from streaming.tokens import CardTokenizer
+from tests.worker import CARD_KEY
+
+_SEED = 1
+_FITTED_TO = 20_000
+_FRAUD = 0.01
+
+
+class Passed(NamedTuple):
+    """One pass over a graph of ``size`` payments to which ``new`` ones had come."""
+
+    size: int
+    new: int
+    done: Summary
+
+
+def main() -> None:
+    """Measure in turns, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[25_000, 100_000])
+    parser.add_argument("--changes", type=int, nargs="+", default=[100, 1_000, 5_000])
+    parser.add_argument("--turns", type=int, default=3)
+    chosen = parser.parse_args()
+    console = Console()
+    console.print(Machine.here())
+    logs.configure("error", "text")
+    with tempfile.TemporaryDirectory(prefix="ringwatch-scoring-") as scratch:
+        folder = Path(scratch)
+        payments = _payments(folder, max(chosen.sizes) + chosen.turns * sum(chosen.changes))
+        _promote_trees(payments[:_FITTED_TO], folder)
+        found: list[Passed] = []
+        for size in chosen.sizes:
+            with fresh_engine("arcadedb") as endpoint:
+                found += measure(endpoint, folder, payments, size, chosen.changes * chosen.turns)
+    console.print(_table(found))
+
+
+def measure(
+    endpoint: Endpoint, folder: Path, payments: Sequence[Transaction], size: int, changes: Iterable[int]
+) -> list[Passed]:
+    """A pass over the first ``size`` payments, and one for each further lot."""
+    settings = endpoint.settings()
+    with (
+        endpoint.connect() as graph,
+        opened_scoring(settings, str(folder / "models"), Metrics.create()) as scoring,
+    ):
+        writer = GraphWriter(graph)
+        for start in range(0, size, BATCH):
+            writer.write(payments[start : min(start + BATCH, size)])
+        found = [Passed(size, size, scoring.once())]
+        start = size
+        for new in changes:
+            for at in range(start, start + new, BATCH):
+                writer.write(payments[at : min(at + BATCH, start + new)])
+            start += new
+            found.append(Passed(size, new, scoring.once()))
+    return found
+
+
+def _payments(folder: Path, count: int) -> list[Transaction]:
+    codec = Codec(CardTokenizer(CARD_KEY.encode()), {}, None)
+    with simulated(folder, count, _SEED).open("rb") as lines:
+        decoded = [codec.decode(line) for line in lines]
+    return sorted(decoded, key=lambda one: one.event_time)
+
+
+def _promote_trees(payments: Sequence[Transaction], folder: Path) -> None:
+    write_snapshot(payments, (), folder / "snapshot", origin="benchmark")
+    dataset, manifest = load_dataset(folder / "snapshot")
+    fraud, rows = np.random.default_rng(_SEED).random(len(dataset)) < _FRAUD, np.arange(len(dataset))
+    model = folder / "model"
+    for moment, later in (("arrival", False), ("later", True)):
+        own = own_features(dataset, rows, later=later)
+        names = (*dataset.features.names, *(dataset.features.later_names if later else ()))
+        scorer = Scorer("labels", [Trees(fit_trees(own, fraud, names, _SEED), names, later)], Calibration(1, 0))
+        save(scorer, model / moment, dataset.features, dataset.later_ms)
+        Baseline.of(scorer.score(dataset, rows), own, names).write(model / moment)
+    card = {"snapshot_digest": manifest.digest, "complaint_days": 0, "learned_until": manifest.last, "moments": {}}
+    (model / "card.json").write_text(json.dumps(card))
+    registry = open_registry(str(folder / "models"))
+    name = registry.register(model).name
+    registry.promote(name, reason="benchmark", by="benchmark", at=0)
+
+
+def _table(found: Sequence[Passed]) -> Table:
+    shown = Table(title="passes: medians")
+    whole = {one.size: one.done.seconds for one in found if one.new == one.size}
+    for column in (
+        "payments in the graph",
+        "new",
+        "looked at",
+        "nodes",
+        "ms",
+        "nodes/s",
+        "of the whole graph's time",
+    ):
+        shown.add_column(column, justify="right")
+    for size, new in dict.fromkeys((one.size, one.new) for one in found):
+        turns = [one.done for one in found if (one.size, one.new) == (size, new)]
+        seconds = statistics.median(one.seconds for one in turns)
+        nodes = statistics.median(one.nodes for one in turns)
+        looked_at = statistics.median(one.payments for one in turns)
+        shown.add_row(
+            *(f"{size:,}", f"{new:,}", f"{looked_at:,.0f}", f"{nodes:,.0f}", f"{1000 * seconds:,.0f}"),
+            *(f"{nodes / seconds:,.0f}", f"{seconds / whole[size]:.4f}"),
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    main()
