@@ -50,9 +50,9 @@ chaos: .venv/dev.stamp
 
 # Pin again what setup.cfg asks for; needs uv. All of it together first, since every file pins the same versions.
 requirements:
-	$(COMPILE) --extra dev --extra evaluate --extra gnn --extra gcp setup.cfg --output-file requirements-dev.txt
+	$(COMPILE) --extra dev --extra evaluate --extra scores --extra gnn --extra gcp setup.cfg --output-file requirements-dev.txt
 	$(COMPILE) --constraint requirements-dev.txt setup.cfg --output-file requirements.txt
-	$(COMPILE) --constraint requirements-dev.txt --extra evaluate setup.cfg --output-file requirements-evaluate.txt
+	$(COMPILE) --constraint requirements-dev.txt --extra evaluate --extra scores setup.cfg --output-file requirements-evaluate.txt
 	$(COMPILE) --constraint requirements-dev.txt --extra gnn --extra gcp setup.cfg --output-file requirements-gnn.txt
 
 # Not .venv/bin/python: Debian without python3-venv leaves one behind that has no pip.
@@ -60,7 +60,7 @@ requirements:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ringwatch needs Python 3.11 or later: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 
-# With what `ringwatch evaluate` needs; an image that runs the stream does without.
+# With what `ringwatch evaluate` and models of trees need; an image that runs the stream does without.
 .venv/core.stamp: requirements-evaluate.txt setup.cfg pyproject.toml | .venv/bin/pip
 	@echo "Installing Ringwatch into .venv; this happens once and takes a minute or two."
 	$(PIP) install --requirement requirements-evaluate.txt

@@ -13,7 +13,7 @@ from gnn.features import FeatureSet
 from gnn.store import sha256_of
 from graph.errors import ConfigurationError
 
-VERSION = 1
+VERSION = 2
 
 #: The files of a snapshot, beside its manifest.
 FILES = tuple(f"{name}.parquet" for name in ("transactions", "labels", "nodes", "edges", "features"))

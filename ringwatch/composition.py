@@ -279,7 +279,7 @@ def _arrival_scoring(graph: Graph, settings: Settings, models: str, metrics: Met
         from ringwatch.arrival_scoring import ArrivalScoring
         from ringwatch.promoted_model import PromotedModel
     except ImportError as error:
-        raise ConfigurationError(f"scores need what `pip install 'ringwatch[gnn]'` brings: {error}") from error
+        raise ConfigurationError(f"scores need what `pip install 'ringwatch[scores]'` brings: {error}") from error
     promoted = PromotedModel(open_registry(models), beside_the_graph(settings, "models"))
     return ArrivalScoring(graph, promoted, metrics)
 

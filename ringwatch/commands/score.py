@@ -34,7 +34,7 @@ def score(
 ) -> None:
     """Score what has changed since the last pass, write risks to the graph, and make rings of what is risky."""
     if importlib.util.find_spec("lightgbm") is None:
-        raise ConfigurationError("score needs what `pip install 'ringwatch[gnn]'` brings")
+        raise ConfigurationError("score needs what `pip install 'ringwatch[scores]'` brings")
     from ringwatch.scoring import opened_scoring  # only now: these need more than the rest
 
     settings = load(config, {"graph.address": graph, "scores.models": models})

@@ -87,9 +87,9 @@ def test_every_package_ships_its_types_and_data() -> None:
     ("file", "extras"),
     [
         ("requirements.txt", ()),
-        ("requirements-evaluate.txt", ("evaluate",)),
+        ("requirements-evaluate.txt", ("evaluate", "scores")),
         ("requirements-gnn.txt", ("gnn", "gcp")),
-        ("requirements-dev.txt", ("dev", "evaluate", "gnn", "gcp")),
+        ("requirements-dev.txt", ("dev", "evaluate", "scores", "gnn", "gcp")),
     ],
 )
 def test_requirements_are_in_step_with_setup_cfg(file: str, extras: tuple[str, ...]) -> None:
