@@ -275,7 +275,6 @@ def _arrival_scoring(graph: Graph, settings: Settings, models: str, metrics: Met
     try:
         # Only who scores needs what these import.
         from gnn.registry import open_registry
-
         from ringwatch.arrival_scoring import ArrivalScoring
         from ringwatch.promoted_model import PromotedModel
     except ImportError as error:

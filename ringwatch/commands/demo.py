@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections import deque
 from collections.abc import Sequence
@@ -18,15 +19,18 @@ from ringwatch import logs
 from ringwatch.commands.rings import ring_table
 from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, opened_worker
-from ringwatch.settings import load
+from ringwatch.settings import Settings, load
 from ringwatch.simulation import Simulation, write
 from ringwatch.simulation.records import Ring as HiddenRing
 from ringwatch.telemetry import Telemetry
+from streaming.alerts import reasons
 from streaming.detector import Counts
+from streaming.metrics import Metrics
 from streaming.ring_state import Ring
 from streaming.ring_store import Letter, RingStore
 
 _FOLDER = Path(".ringwatch") / "demo"
+_MODEL = Path(__file__).parents[1] / "demo_model"
 _SHOWN_ALERTS = 8
 #: A hidden ring counts as found when the rings that were found have at least this share of its payments.
 _FOUND_SHARE = 0.5
@@ -36,14 +40,24 @@ def demo(
     transactions: Annotated[int, typer.Option(min=1000, help="How many payments are simulated.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same stream.")] = 1,
 ) -> None:
-    """Simulate payments with hidden fraud rings, find the rings, and say which were found."""
+    """Simulate payments with hidden fraud rings, find them by rules and by scores, and say which were found."""
     console = Console()
     shutil.rmtree(_FOLDER, ignore_errors=True)
-    settings = load(None, {"graph.address": f"embedded:{_FOLDER / 'graph'}", "stream.batch_size": 500})
+    scores = importlib.util.find_spec("safetensors") is not None
+    settings = load(
+        None,
+        {
+            "graph.address": f"embedded:{_FOLDER / 'graph'}",
+            "stream.batch_size": 500,
+            "scores.models": str(_FOLDER / "models") if scores else None,
+        },
+    )
     logs.configure("warning", settings.log.format)
     console.print(f"Simulating {transactions:,} payments, honest ones and some of hidden fraud rings …")
     simulation = Simulation(transactions, seed)
     write(simulation, _FOLDER / "stream")
+    if scores:
+        _promote_shipped_model(_FOLDER / "models")
     console.print("Starting the embedded graph engine …")
     options = RunOptions(str(_FOLDER / "stream" / "transactions.jsonl"))
     view = _View(transactions, console)
@@ -55,12 +69,36 @@ def demo(
         view.counts = worker.counts
         with Live(get_renderable=view.shown, console=console, refresh_per_second=4, transient=True):
             worker.pipeline.run()
+        if scores:
+            console.print(f"A pass of learned scores {_pass(settings)}")
         store = RingStore(worker.graph)
         rings = sorted(store.all(), key=lambda ring: -len(ring.evidence))
         calibration = store.calibration()
     console.print(ring_table(rings, calibration, title="The rings that were found"))
     _compare(console, rings, list(simulation.rings()))
+    if learned := next((ring for ring in rings if list(ring.typologies) == ["learned"]), None):
+        console.print(f"\nWhat no rule names, {learned.id}, as its alert explains it:")
+        for line in reasons(learned):
+            console.print(f"  {line}", soft_wrap=True)
     console.print(f"The graph is kept: ringwatch rings list --graph embedded:{_FOLDER / 'graph'}")
+
+
+def _promote_shipped_model(models: Path) -> None:
+    """Use the small model that is shipped for this (its card is in its folder)."""
+    from gnn.registry import open_registry
+
+    registry = open_registry(str(models))
+    version = registry.register(_MODEL)
+    registry.promote(version.name, reason="the demo's", by="ringwatch demo", at=version.registered_at)
+
+
+def _pass(settings: Settings) -> str:
+    """Score the graph, with what that did in words."""
+    from ringwatch.scoring import opened_scoring
+
+    assert settings.scores.models is not None
+    with opened_scoring(settings, settings.scores.models, Metrics.create()) as scoring:
+        return scoring.once().in_words()
 
 
 class _Alert(msgspec.Struct):

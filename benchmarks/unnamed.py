@@ -1,0 +1,112 @@
+"""Rings of typologies that have no rule: ``python -m benchmarks.unnamed``.
+
+Two whole typologies are switched off, so that their rings are there and no rule names them. A model learns from
+another stream, with labels as late and as noisy as they are simulated; its rings had no rule either. The stream
+that is measured goes through the pipeline with and without the search for dense blocks, and is then scored by one
+pass: four ways on the same stream, side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.engines import fresh_engine
+from benchmarks.machine import Machine
+from gnn.snapshot import write_snapshot
+from gnn.training import train
+from ringwatch import logs
+from ringwatch.commands.rings import write_rings
+from ringwatch.commands.run import run_worker
+from ringwatch.composition import RunOptions
+from ringwatch.evaluation.found import read_reported
+from ringwatch.evaluation.measures import Figures, measure
+from ringwatch.evaluation.report import said
+from ringwatch.evaluation.truth import Truth, read_truth
+from ringwatch.labelled_history import LabelledHistory, labels_at
+from ringwatch.scoring import opened_scoring
+from ringwatch.simulation import Simulation, write
+from streaming.codec import Codec
+from streaming.metrics import Metrics
+from streaming.tokens import CardTokenizer
+from tests.gnn.models import promote
+from tests.worker import CARD_KEY
+
+_COMPLAINT_DAYS = 3
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--transactions", type=int, default=100_000, help="of either stream")
+    parser.add_argument("--fraud-rate", type=float, default=0.02)
+    parser.add_argument(
+        "--seeds", type=int, nargs=2, default=(921, 922), help="of what is learned from, and measured"
+    )
+    parser.add_argument("--off", nargs="+", default=["device_farm", "card_testing"])
+    parser.add_argument("--networks", action="store_true", help="let networks compete as well: hours")
+    chosen = parser.parse_args()
+    logs.configure("error", "text")
+    console = Console()
+    console.print(Machine.here())
+    with tempfile.TemporaryDirectory(prefix="ringwatch-unnamed-") as scratch:
+        folder = Path(scratch)
+        for name, seed in zip(("history", "stream"), chosen.seeds, strict=True):
+            write(Simulation(chosen.transactions, seed, fraud_rate=chosen.fraud_rate), folder / name)
+        learn(folder, trees_only=not chosen.networks)
+        truth = read_truth(folder / "stream")
+        shown = Table(title=f"without the rules {', '.join(chosen.off)}")
+        for column in ("what looks", *(f"recall of {name}" for name in chosen.off), "of all rings", "precision"):
+            shown.add_column(column, justify="right")
+        for way, figures in ways(folder, truth, chosen.off):
+            recalls = (
+                figures.by_typology[name].recall if name in figures.by_typology else None for name in chosen.off
+            )
+            cells = (*recalls, figures.overall.recall, figures.precision)
+            shown.add_row(way, *(said(value, "{:.3f}") for value in cells))
+        console.print(shown)
+
+
+def learn(folder: Path, *, trees_only: bool) -> None:
+    """Train on the history, and promote what came of it."""
+    codec = Codec(CardTokenizer(CARD_KEY.encode()), {}, None)
+    history = LabelledHistory(codec, str(folder / "history" / "transactions.jsonl"))
+    labels = labels_at(codec, str(folder / "history" / "labels.jsonl"))
+    write_snapshot(history.transactions(), labels, folder / "snapshot", origin="simulated")
+    train(folder / "snapshot", folder / "model", complaint_days=_COMPLAINT_DAYS, seeds=[0], trees_only=trees_only)
+    promote(folder / "model", folder / "models")
+
+
+def ways(folder: Path, truth: Truth, off: Sequence[str]) -> Iterator[tuple[str, Figures]]:
+    """Rules, and with them blocks, scores, or both."""
+    for blocks in (False, True):
+        name = "rules and dense blocks" if blocks else "rules"
+        scratch = folder / name.replace(" ", "-")
+        scratch.mkdir()
+        with fresh_engine("arcadedb") as endpoint, endpoint.connect() as graph:
+            settings = endpoint.settings(rules={"disabled": list(off)}, density={"enabled": blocks})
+            stream, rings = folder / "stream", scratch / "rings.jsonl"
+            run_worker(
+                settings,
+                RunOptions(
+                    source=str(stream / "transactions.jsonl"),
+                    labels=str(stream / "labels.jsonl"),
+                    alerts=str(scratch / "alerts.jsonl"),
+                    dead_letters=str(scratch / "dead-letters.jsonl"),
+                ),
+            )
+            write_rings(graph, rings)
+            yield name, measure(truth, read_reported(rings, None))
+            with opened_scoring(settings, str(folder / "models"), Metrics.create()) as scoring:
+                scoring.once()
+            write_rings(graph, rings)
+            yield f"{name}, and scores", measure(truth, read_reported(rings, None))
+
+
+if __name__ == "__main__":
+    main()
