@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def spark(tmp_path: Path) -> Iterator[SparkSession]:
         "spark.sql.warehouse.dir": str(tmp_path / "warehouse"),
     }
     session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of its end when nobody listens any more
     yield session
     session.stop()
 
