@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from gnn.registry import Registry
-
 from graph.errors import RingwatchError
 
 log = logging.getLogger(__name__)
