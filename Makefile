@@ -31,6 +31,7 @@ format: .venv/dev.stamp
 # The figures in the README.
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.hot_path
+	$(BIN)/python -m benchmarks.scoring
 
 # How well rings are found on simulated streams; hours, for three streams of a million payments.
 detection: .venv/dev.stamp

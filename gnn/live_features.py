@@ -21,6 +21,8 @@ from graph.schema import HOUR_MS
 class LiveFeatures:
     """The state behind the features of a :class:`~gnn.features.FeatureSet`; fed in the order of time.
 
+    What comes late counts in the buckets of its own time, and is described with what is known by then.
+
     For each transaction ask for its features, then let it be observed. Moments are UTC epoch milliseconds.
     """
 
@@ -79,7 +81,7 @@ class LiveFeatures:
                 self._met[one, other][ids[one], ids[other]] = _bucket(time)
         for kind, entity in ids.items():
             history = self._entities[kind].setdefault(entity, _History(self._widths))
-            history.last = time
+            history.last = time if history.last is None else max(time, history.last)
             declined = ["declined"] if transaction.status == "declined" else []
             for measure in ("transactions", *declined, *new[kind]):
                 self._add(history, measure, time)
@@ -112,7 +114,7 @@ class LiveFeatures:
         seen = told["transactions", MONTH]
         history = self._entities[kind].get(entity)
         last = None if history is None else history.last
-        idle = math.nan if last is None or now - _bucket(last) > MEMORY.buckets else (time - last) / 1000
+        idle = math.nan if last is None or now - _bucket(last) > MEMORY.buckets else max(time - last, 0) / 1000
         amounts = self._amounts[kind].get((entity, transaction.currency))
         mean = math.nan if amounts is None else amounts.mean(now)
         return [

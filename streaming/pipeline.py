@@ -116,7 +116,7 @@ class Pipeline:
                 self._steadily(self._forwarder.finish)
                 break
             self._metrics.lag.replace(self._source.lag())
-            self._housekeep()
+            self._guarded(self._housekeep, self._source.assigned())
             self._heart.beat()
         self._steadily(self._forwarder.close)
 
@@ -175,11 +175,9 @@ class Pipeline:
             pass
         return False
 
-    def _housekeep(self) -> None:
-        try:
-            self._steadily(lambda: self._chores(self._watermark))
-        except _StoppedError:
-            return
+    def _housekeep(self) -> bool:
+        self._steadily(lambda: self._chores(self._watermark))
+        return True
 
     def _steadily(self, call: Callable[[], T], idle: Callable[[float], None] | None = None) -> T:
         """Make a call, again and again while something is away: an outage is not bad data."""

@@ -15,9 +15,10 @@ import pytest
 from gnn.learned_rings import RingCriteria
 from gnn.registry import open_registry
 from gnn.snapshot import LATER_MS
+from graph import schema
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph, connect
-from graph.embedded import embedded_engine
+from graph.embedded import EmbeddedEngine, embedded_engine
 from graph.errors import Fenced, Unavailable
 from graph.events import Event, Transaction
 from graph.schema import HOUR_MS
@@ -25,14 +26,19 @@ from graph.scores import ScoreStore
 from graph.writer import GraphWriter
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.scoring import Scoring
+from streaming.addresses import parse_kafka
 from streaming.assembler import SCORES_LANE, Assembler
 from streaming.metrics import Metrics
+from streaming.publishers import KafkaPublisher
 from streaming.ring_settings import RingSettings
 from streaming.ring_store import RingStore
+from streaming.sources.kafka import ensure_topic
 from tests.gnn.histories import START, label
 from tests.gnn.models import promote, write_model
 from tests.integration.test_ring_life import SCHEMA, Listed
-from tests.worker import Ringwatch, read_lines
+from tests.services.kafka import KafkaServer
+from tests.services.neo4j import wipe
+from tests.worker import Ringwatch, read_lines, read_topic
 
 RING = [
     Transaction(
@@ -211,6 +217,29 @@ def test_without_a_model_nothing_is_done(graph: Graph, tmp_path: Path) -> None:
     write(graph, HONEST)
     beside.scoring.try_once()
     assert beside.risks("Transaction") == {}
+
+
+def test_alerts_of_scores_reach_a_topic_once(
+    kafka: KafkaServer, embedded: EmbeddedEngine, model: Path, tmp_path: Path
+) -> None:
+    address = parse_kafka(f"kafka://{kafka.bootstrap}/alerts-of-scores")
+    ensure_topic(address, {}, 1)
+    promote(model, tmp_path / "models")
+    with closing(connect(embedded.uri, embedded.user, embedded.password, database=embedded.database)) as graph:
+        wipe(graph)
+        schema.apply(graph)
+        write(graph, [*HONEST, *RING])
+        assert Beside(graph, tmp_path).scoring.once().findings == 1
+        for _ in range(2):  # a worker, and the one that is started after it
+            publisher = KafkaPublisher(address, {}, "scores-group", "ringwatch/a-graph", "worker")
+            assembler = Assembler(
+                graph, "embedded", Checkpoints(graph, "g", "w"), publisher, RingSettings(), Metrics.create()
+            )
+            assembler.relay()
+            assembler.relay()
+            publisher.close()
+    (alert,) = read_topic(kafka.bootstrap, "alerts-of-scores")
+    assert [typology["id"] for typology in alert["data"]["typologies"]] == ["learned"]
 
 
 def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path) -> None:
