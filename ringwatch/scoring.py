@@ -100,6 +100,7 @@ class Scoring:
         self._version: str | None = None
         self._baseline: Baseline | None = None
         self._settled: deque[Payment] = deque(maxlen=_FOR_DRIFT)
+        self._unfinished: tuple[Passed, list[Waiting]] | None = None
         self._caught_up = False
 
     def once(self) -> Summary:
@@ -121,19 +122,13 @@ class Scoring:
             self._version = version
         done = Summary(version)
         for passed, looked_at in self._looked(passes):
-            findings = self._findings(passes, passed, version)
-            scores = self._scores(passes, passed)
-            self._store.write(scores, model=version, time=passed.moment)
-            if findings:
-                self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
-            self._store.finish(looked_at, model=version, time=passed.moment)
-            for score in scores:
-                self._metrics.scored_nodes.add(1, {"label": score.node.label})
-            self._metrics.learned_findings.add(len(findings))
-            done = done.and_then(len(passed.payments), len(scores), len(findings))
-            self._settled.extend(one for one in passed.payments if one.time + passes.later_ms < passed.moment)
+            self._unfinished = passed, looked_at
+            nodes, findings = self._settle(passes, passed, looked_at, version)
+            self._unfinished = None
+            done = done.and_then(len(passed.payments), nodes, findings)
         self._caught_up = True
-        self._measure_drift(passes)
+        if done.payments:
+            self._measure_drift(passes)
         return done._replace(seconds=round(time.monotonic() - started, 3))
 
     def try_once(self) -> None:
@@ -153,6 +148,20 @@ class Scoring:
         self._metrics.passes.add(1, {"outcome": "done" if done.model is not None else "no_model"})
         if done.payments:
             log.info("pass_done", extra=done._asdict())
+
+    def _settle(self, passes: Passes, passed: Passed, looked_at: list[Waiting], version: str) -> tuple[int, int]:
+        """Write what a pass has scored, and make rings of it; returns how many nodes and findings."""
+        findings = self._findings(passes, passed, version)
+        scores = self._scores(passes, passed)
+        self._store.write(scores, model=version, time=passed.moment)
+        if findings:
+            self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
+        self._store.finish(looked_at, model=version, time=passed.moment)
+        for score in scores:
+            self._metrics.scored_nodes.add(1, {"label": score.node.label})
+        self._metrics.learned_findings.add(len(findings))
+        self._settled.extend(one for one in passed.payments if one.time + passes.later_ms < passed.moment)
+        return len(scores), len(findings)
 
     def _loaded(self, folder: Path) -> Passes:
         """The model in a folder, with what is held of the graph if that is of use to it."""
@@ -181,6 +190,8 @@ class Scoring:
         """What was looked at, part by part, and what waits no longer once that is dealt with."""
         if not self._caught_up:
             yield from self._from_the_start(passes)
+        elif self._unfinished is not None:  # a last look is not taken again
+            yield self._unfinished
         while waiting := self._store.waiting(_BATCHES):
             new = dict.fromkeys(name for one in waiting for name in one.transactions)
             spoken_of = dict.fromkeys(name for one in waiting for name in one.labelled if name not in new)
