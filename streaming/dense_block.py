@@ -8,6 +8,8 @@ search is local: only what hangs together with a payment is peeled, and only whe
 
 A place is never enough. Strangers meet at a merchant and behind an address of the network, students at one door,
 customers at one kiosk: every card of a block is tied to others' in two ways, neither of them a merchant or an IP.
+And what an account has, it has once: the mailbox of an agent who orders with the cards of many clients, and all the
+addresses that these orders went to, tie nobody to anybody, however many of the clients pay for themselves as well.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ _MOST_PAYMENTS = 8
 
 #: Weights between cards and what they share, by card.
 Edges = Mapping[Entity, Mapping[Entity, float]]
+#: Who paid when a card was tied to an end, by card and end: an account, or the card itself.
+Payers = Mapping[Entity, Mapping[Entity, set[Entity]]]
 
 _COUPLE = 2
 
@@ -108,13 +112,14 @@ class DenseBlockSearch:
             return None
         payments = self._neighbourhood(card, time)
         edges = self._edges(payments, time)
-        cards = _tied(payments.keys(), edges, payments)
+        payers = self._payers(payments, time)
+        cards = _tied(edges, payments, payers)
         while card in cards and len(_owners(cards, payments)) >= self._settings.min_owners:
             found, density = peel({one: edges[one] for one in cards}, self._settings.min_density)
             if cards <= found:
                 return self._block({one: edges[one] for one in cards}, density, payments)
             edges = {one: {end: w for end, w in edges[one].items() if end in found} for one in cards & found}
-            cards = _tied(edges.keys(), edges, payments)
+            cards = _tied(edges, payments, payers)
         return None
 
     def _reaches_enough(self, card: Entity) -> bool:
@@ -173,6 +178,16 @@ class DenseBlockSearch:
             for card, weights in edges.items()
         }
 
+    def _payers(self, payments: Mapping[Entity, list[Payment]], time: int) -> Payers:
+        payers: dict[Entity, dict[Entity, set[Entity]]] = {}
+        for card, own in payments.items():
+            owner = _owner(card, own)
+            payers[card] = around = defaultdict(set)
+            for payment in own:
+                for end in self._recent.ties_of(payment, time):
+                    around[end].add(payment.account or owner)
+        return payers
+
     def _block(self, inside: Edges, density: float, payments: Mapping[Entity, list[Payment]]) -> Block:
         weights: defaultdict[Entity, list[float]] = defaultdict(list)
         for ends in inside.values():
@@ -194,18 +209,17 @@ def _tying(payments: list[Payment], shared: Mapping[Entity, float]) -> list[Paym
     return naming or payments
 
 
-def _tied(cards: Iterable[Entity], edges: Edges, payments: Mapping[Entity, list[Payment]]) -> set[Entity]:
+def _tied(edges: Edges, payments: Mapping[Entity, list[Payment]], payers: Payers) -> set[Entity]:
     """The cards that are tied in two ways to cards of other owners that are.
 
     What only two owners share ties nobody: a couple's address and phone are on both their cards wherever they buy.
     """
-    held = set(cards)
+    held = set(edges)
     while True:
         owners: defaultdict[Entity, set[Entity]] = defaultdict(set)
         for card in held:
-            owner = _owner(card, payments[card])
             for end in edges[card]:
-                owners[end].add(owner)
+                owners[end] |= payers[card][end]
         tied = set()
         for card in held:
             kinds = {end.label for end in edges[card] if len(owners[end]) > _COUPLE} - PLACES

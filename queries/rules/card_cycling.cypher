@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 5
+version = 6
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -11,17 +11,19 @@ budget_ms = 100
 rationale = """
 Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
 the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
-is young) billed each to another address. Where no billing address is told, several new cards of a young account at one
+is young, or was never seen in a shop that has been watched for
+long) billed, or for want of that sent, each to another address. Where no billing address is told, several new cards of a young account at one
 merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
 comes within the hour. A card that was accepted before it was declined has reached its limit, one that is
 accepted for the same sum at a later try is its owner's. On an old account, cards that are billed to one address, and no
 more of them refused than accepted, are a company's or a family's; and an old account that gets other people's cards on
-a device long in use (or, where the merchant does not tell the device, from an IP of few that is) is an agent's.
+a device long in use (or, where the merchant does not tell the device, from an IP of few that is) is an agent's. What it has
+sent to where it has long had things sent to is its owner's, refused or not.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account whose new cards are all accepted, wherever they are billed,
+company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they are billed,
 or half of them where all are billed to one address, or which come from a device, or for want of it an IP, that was seen
 before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an account are new. An account that gets more than
 max_cards in the window stands for many people (the guests of a shop) and is not judged; until it has them, it may be.
@@ -36,7 +38,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young account billed to an address that no other had, or tried at one merchant in a rush or after a refusal" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young or unknown account billed or sent to an address that no other had, or tried at one merchant in a rush or after a refusal" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -70,6 +72,10 @@ fixture = "guests"
 name = "a loyalty account, which a whole family shows at the till"
 fixture = "loyalty_account"
 
+[[false_positives]]
+name = "a customer of long standing with new cards, whose goods go home"
+fixture = "sent_home"
+
 [params.window_ms]
 default = 86400000
 min = 600000
@@ -86,7 +92,7 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young account billed to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young or unknown account billed or sent to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
 
 [params.rush_ms]
 default = 3600000
@@ -99,6 +105,18 @@ default = 2592000000
 min = 86400000
 max = 31536000000
 meaning = "how long before the touch an account may have been opened to be young, in milliseconds"
+
+[params.min_watch_ms]
+default = 604800000
+min = 0
+max = 31536000000
+meaning = "how long before the touch a shop of an old account must have been seen first for the account to be unknown if it was not seen before the window, in milliseconds"
+
+[params.max_homes]
+default = 20
+min = 1
+max = 200
+meaning = "addresses of an account that are read, the first it had"
 
 [params.max_cards]
 default = 50
@@ -127,7 +145,13 @@ UNWIND joined[0..$max_cards + 1] AS recent
 WITH a, collect(recent) AS joined
 WHERE size(joined) >= $min_cards
 MATCH (p:Account {id: a.id})
-WITH a, joined, coalesce(p.created, p.first_seen) AS opened
+CALL {
+  WITH p
+  MATCH (p)-[h:HAS]->(x:Address)
+  WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_homes
+  RETURN collect({id: x.id, since: h.first_seen}) AS homes
+}
+WITH a, joined, homes, coalesce(p.created, p.first_seen) AS opened, p.first_seen AS met
 UNWIND joined AS recent
 CALL {
   WITH a, recent
@@ -139,26 +163,30 @@ CALL {
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
+  OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
           mended: coalesce(head([try IN tries WHERE try.status = 'approved' AND try.amount = tries[0].amount | try.time]),
                            a.last + 1),
-          card: recent.card, since: recent.since, billing: t.billing_address, merchant: m.id, device: d.id,
+          card: recent.card, since: recent.since, billing: t.billing_address, sent_to: x.id, merchant: m.id, watched: m.first_seen, device: d.id,
           known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
-WITH a, opened, seen ORDER BY seen.time DESC, seen.id
-WITH a, opened, collect(seen) AS window
-WITH a, opened, window, [seen IN window | seen.time] AS moments
+WITH a, opened, met, homes, seen ORDER BY seen.time DESC, seen.id
+WITH a, opened, met, homes, collect(seen) AS window
+WITH a, opened, met, homes, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time IN moments] AS time
-WITH a.id AS account, opened > time - $max_age_ms AS young, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
+WITH a.id AS account, opened > time - $max_age_ms AS young, met > time - $window_ms AS unseen,
+     [home IN homes WHERE home.since <= time - $window_ms - 60000 | home.id] AS homes, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
                              AND seen.since > time - $window_ms - 60000
                              AND (opened > time - $max_age_ms OR coalesce(seen.known, time) > time - $window_ms)] AS window
 WHERE size(window) >= $min_cards AND size(window) <= $max_cards * $max_per_card
+WITH account, young, young OR (unseen AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms)) AS strange,
+     homes, time, window
 CALL {
-  WITH young, window
-  UNWIND [seen IN window WHERE young] AS seen
-  WITH seen.billing AS billing, count(DISTINCT seen.card) AS sharers
-  WHERE billing IS NOT NULL AND sharers = 1
-  RETURN CASE WHEN count(billing) > 1 THEN collect(billing) ELSE [] END AS lonely
+  WITH strange, window
+  UNWIND [seen IN window WHERE strange] AS seen
+  WITH coalesce(seen.billing, seen.sent_to) AS address, count(DISTINCT seen.card) AS sharers
+  WHERE address IS NOT NULL AND sharers = 1
+  RETURN CASE WHEN count(address) > 1 THEN collect(address) ELSE [] END AS lonely
 }
 CALL {
   WITH young, time, window
@@ -187,8 +215,9 @@ CALL {
 }
 UNWIND window AS seen
 WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-     count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled)
-                             OR seen.billing IN lonely OR seen.card IN rushed OR seen.card IN retried
+     count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled
+                              AND (young OR NOT coalesce(seen.sent_to, '') IN homes))
+                             OR coalesce(seen.billing, seen.sent_to) IN lonely OR seen.card IN rushed OR seen.card IN retried
                          THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,

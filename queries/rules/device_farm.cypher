@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -23,7 +23,8 @@ where accounts are unknown, map the card (or the user) to account. An address is
 where its card is billed. An account is strange if it is young and tells no address of its own, if it shares one with
 another account on the device and was never seen before the window, although its shop has been watched for
 min_watch_ms, or if it orders to such a shared address that is new to it, not where the card is billed, and it had
-another one or says where the card is billed; where no address of any of them is known, all are. A farm of accounts
+another one or says where the card is billed. An address counts as shared with accounts on other devices too while it has been known for
+less than min_watch_ms, at a shop that has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
 that each order to another address is triangulation. Without account_created an account counts as opened at its first
 transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
 tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs
@@ -89,6 +90,14 @@ fixture = "parcel_shop"
 name = "a shop's card terminal"
 fixture = "terminal"
 
+[[false_positives]]
+name = "a young family of four, which signs up on its new tablet"
+fixture = "young_family"
+
+[[false_positives]]
+name = "students who have just moved in with others, on one computer"
+fixture = "students"
+
 [params.window_ms]
 default = 86400000
 min = 600000
@@ -114,7 +123,7 @@ max = 50
 meaning = "strange accounts on the device in the window"
 
 [params.min_residents]
-default = 4
+default = 5
 min = 1
 max = 50
 meaning = "the same where all of them have one address, to which none of them has moved"
@@ -194,8 +203,15 @@ MATCH (p:Account {id: one.account})
 CALL {
   WITH p
   MATCH (p)-[h:HAS]->(x:Address)
-  WITH x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
-  RETURN collect({id: x.id, since: h.first_seen}) AS homes
+  WITH p, x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+  CALL {
+    WITH p, x
+    MATCH (x)<-[g:HAS]-(q:Account)
+    WHERE q.id <> p.id
+    WITH g.first_seen AS since ORDER BY since LIMIT 1
+    RETURN min(since) AS others
+  }
+  RETURN collect({id: x.id, since: h.first_seen, appeared: x.first_seen, others: others}) AS homes
 }
 WITH a, d, p, homes, one.made AS made
 UNWIND made AS seen
@@ -205,6 +221,8 @@ WITH a, hub_since,
               told: p.created, met: p.first_seen, watched: seen.watched, card: seen.card, since: seen.since,
               address: seen.address, until: seen.until, billing: seen.billing,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
+              appeared: head([home IN homes WHERE home.id = seen.address | home.appeared]),
+              others: head([home IN homes WHERE home.id = seen.address | home.others]),
               settled: homes[0].since}) AS window
 WITH a, hub_since, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
@@ -216,12 +234,14 @@ CALL {
   WITH time, CASE WHEN seen.until > time THEN seen.address END AS address, seen
   WITH time, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
   UNWIND parcels AS seen
+  WITH time, address, seen, residents > 1 OR coalesce(seen.others <= time AND seen.appeared > time - $min_watch_ms
+                                                      AND seen.watched <= time - $min_watch_ms, false) AS joint
   WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
        min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
-       sum(CASE WHEN address IS NOT NULL AND residents = 1 THEN 1 ELSE 0 END) AS own,
-       sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
-       sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
+       sum(CASE WHEN address IS NOT NULL AND NOT joint THEN 1 ELSE 0 END) AS own,
+       sum(CASE WHEN address IS NOT NULL AND joint THEN 1 ELSE 0 END) AS shared,
+       sum(CASE WHEN address IS NOT NULL AND joint AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
   RETURN count(account) AS present, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,

@@ -1,7 +1,7 @@
 /*
 id = "impossible_travel"
 title = "Impossible travel"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -12,7 +12,8 @@ rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
 one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
 more than once while it works, or once for several times what its owner usually pays, told in the currency of the
-place where the owner is. What the owner pays meanwhile is no part of the fraud.
+place where the owner is. What the owner pays meanwhile is no part of the fraud. Whoever else was at that till, and too
+soon elsewhere, is another copy of the same hand.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
@@ -22,12 +23,14 @@ currency than that of the owner's place (what the card paid in it before was on 
 original (in history_ms) is taken for it. Two branches of one merchant. A merchant is not believed where most of its
 other customers in the window (of a hub: in the last hour) paid there once, no more than they paid elsewhere, and were
 elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
-max_per_hour.
+max_per_hour. Other copies are looked for among the max_customers latest
+customers of tills below the hub cap.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"
 
 [returns]
 card = { role = "core", label = "Card" }
+peer_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 payments = { role = "measure", means = "payments with the card present at the place that it came to later (few only if one of them is far more than usual)" }
@@ -126,7 +129,7 @@ meaning = "how many such customers it takes"
 default = 20
 min = 5
 max = 200
-meaning = "how many other customers of a merchant are asked, the latest"
+meaning = "how many other customers of a merchant are asked where else they were, the latest"
 
 [params.max_transactions]
 default = 500
@@ -253,9 +256,47 @@ CALL {
 }
 WITH card, time, jump, strange, m, o, disbelieved
 WHERE disbelieved = 0
+CALL {
+  WITH card, time, strange
+  UNWIND strange AS seen
+  MATCH (:Transaction {id: seen.id})-[:AT]->(x:Merchant)
+  WHERE x.hub_since > time
+  WITH card, time, x, min(seen.latitude) AS latitude, min(seen.longitude) AS longitude
+  UNWIND range((time - $max_journey_ms) / 3600000, time / 3600000) AS hour
+  CALL {
+    WITH time, x, hour
+    MATCH (t:Transaction {merchant_hour: x.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(merchant_hour)
+    WHERE t.time > time - $max_journey_ms AND t.time <= time AND t.channel IN ['pos', 'atm']
+      AND t.status IN ['approved', 'declined']
+    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+  }
+  MATCH (t)<-[:MADE]-(c:Card)
+  WHERE c.id <> card
+  WITH time, x, latitude, longitude, c, t ORDER BY t.time DESC, t.id
+  WITH time, x, latitude, longitude, c, min(t.time) AS came, max(t.time) AS left,
+       collect(t.id) AS ids, collect(DISTINCT t.account) AS accounts
+  ORDER BY left DESC, c.id LIMIT $max_customers
+  MATCH (c)-[:MADE]->(t:Transaction)
+  WHERE t.time > came - $max_journey_ms AND t.time <= time AND t.channel IN ['pos', 'atm']
+    AND t.status IN ['approved', 'declined'] AND t.latitude IS NOT NULL AND t.longitude IS NOT NULL
+    AND (t.latitude <> 0 OR t.longitude <> 0) AND NOT coalesce(t.merchant_hour, '') STARTS WITH x.id + '|'
+  WITH c, ids, accounts, CASE WHEN t.time < came - 60000 THEN came - t.time WHEN t.time > left + 60000 THEN t.time - left
+                              ELSE 60000 END AS ms,
+       sin(radians(t.latitude - latitude) / 2) ^ 2 + cos(radians(latitude)) * cos(radians(t.latitude))
+         * sin(radians(t.longitude - longitude) / 2) ^ 2 AS h
+  WITH c, ids, accounts, ms, 12742 * asin(sqrt(CASE WHEN h < 1 THEN h ELSE 1 END)) AS km
+  WHERE km >= $min_km AND km * 3600000 / ms >= $min_kmh
+  WITH DISTINCT c.id AS peer, ids, accounts ORDER BY peer
+  WITH collect({peer: peer, ids: ids, accounts: accounts}) AS found
+  RETURN [p IN found | p.peer] AS peer_ids, reduce(all = [], p IN found | all + p.accounts) AS their_accounts,
+         reduce(all = [], p IN found | all + p.ids) AS theirs
+}
 UNWIND strange AS seen
-WITH card, time, jump, m.id AS left, o.id AS reached, seen ORDER BY seen.time DESC, seen.id
-WITH card, time, jump, left, reached, count(seen) AS payments, collect(DISTINCT seen.account) AS account_ids,
-     collect(seen.id) AS transactions
-RETURN 'Card' AS anchor_label, card AS anchor, time, card, account_ids, transactions[0..$max_evidence] AS transactions,
+WITH card, time, jump, m.id AS left, o.id AS reached, peer_ids, their_accounts, theirs, seen ORDER BY seen.time DESC, seen.id
+WITH card, time, jump, left, reached, peer_ids, their_accounts, theirs, count(seen) AS payments,
+     collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids,
+       account_ids + [id IN their_accounts WHERE NOT id IN account_ids] AS account_ids,
+       (transactions + theirs)[0..$max_evidence] AS transactions,
        payments, round(jump.km) AS km, round(jump.km * 3600000 / jump.ms) AS kmh, left, reached

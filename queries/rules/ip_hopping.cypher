@@ -1,7 +1,7 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 4
+version = 5
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
@@ -12,15 +12,16 @@ rationale = """
 A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
 a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
 and who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new
-phone has them too: it takes declines, other cards that came to the device the same day, or yet more networks. An address of a carrier or a
-VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
+phone has them too: it takes declines, other cards that came to the device the same day or had things sent to an address
+as new as it, or yet more networks. These other cards are in the same hand. An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
 one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
 taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
-is told, that counts as a sign. Of a device no more than max_ips other cards are looked at. Addresses that have passed the hub cap are no members, so
+is told, that counts as a sign. Of a device no more than max_ips other cards are looked at, and of a delivery address, which counts
+only in its first new_ms, the first max_per_hour deliveries. Addresses that have passed the hub cap are no members, so
 that a script that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half of an IPv4 address (the
 first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
 the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
@@ -32,10 +33,12 @@ triage = "Is the device the same throughout? What was bought, and where is it se
 card = { role = "core", label = "Card" }
 ip_ids = { role = "member", label = "IP" }
 device_ids = { role = "core", label = "Device" }
+address_ids = { role = "core", label = "Address" }
+peer_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
-signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices the same day, and networks beyond min_networks (one more where no device is told, one less for each address that many share and that min_ips needs)" }
+signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices or its new delivery addresses the same day, and networks beyond min_networks (one more where no device is told, one less for each address that many share and that min_ips needs)" }
 networks = { role = "measure", threshold = "min_networks", means = "networks that those addresses belong to" }
 
 [[false_positives]]
@@ -66,6 +69,10 @@ fixture = "known_networks"
 name = "a new card on a new phone that roams: gateways of three carriers, a declined payment, and home"
 fixture = "roaming"
 
+[[false_positives]]
+name = "a family on the way, whose parcels go home"
+fixture = "family_on_holiday"
+
 [params.window_ms]
 default = 3600000
 min = 300000
@@ -88,13 +95,13 @@ meaning = "distinct networks that those addresses belong to"
 default = 2
 min = 0
 max = 20
-meaning = "declined payments, other cards that came to its devices within new_ms, and networks beyond min_networks, taken together; one less for each shared address that min_ips needs"
+meaning = "declined payments, other cards that came to its devices or to new delivery addresses of its within new_ms, and networks beyond min_networks, taken together; one less for each shared address that min_ips needs"
 
 [params.new_ms]
 default = 86400000
 min = 300000
 max = 2592000000
-meaning = "for how long an address or a device is new to a card after its first use there, in milliseconds"
+meaning = "for how long an address or a device is new to a card after its first use there, and a delivery address to everybody, in milliseconds"
 
 [params.max_ips]
 default = 200
@@ -137,13 +144,14 @@ CALL {
   WITH a, t, c
   WHERE c.id = a.id
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
-  RETURN t, d
+  OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
+  RETURN t, d, x
 }
-WITH a, i, since, t, d ORDER BY t.time DESC, t.id
+WITH a, i, since, t, d, x ORDER BY t.time DESC, t.id
 WITH a, collect({id: t.id, time: t.time, declined: t.status = 'declined', account: t.account, device: d.id, shared: d.hub_since,
                  ip: i.id, network: i.network,
                  area: CASE WHEN i.id CONTAINS ':' THEN split(i.id, ':')[0..2] ELSE split(i.id, '.')[0..2] END,
-                 until: i.hub_since, since: since}) AS window
+                 until: i.hub_since, since: since, drop: x.id, opened: x.first_seen, closed: x.hub_since}) AS window
 WHERE size(window) >= $min_ips
 CALL {
   WITH a
@@ -163,21 +171,42 @@ WITH card, time, count(DISTINCT seen.ip) AS ips,
      sum(CASE WHEN seen.declined THEN 1 ELSE 0 END) AS declines, count(seen.device) AS seen_on,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.ip END) AS ip_ids,
      collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
+     collect(DISTINCT CASE WHEN seen.opened > time - $new_ms AND seen.closed > time THEN seen.drop END) AS drops,
      collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
 WITH card, time, ips, CASE WHEN own < $min_ips THEN $min_ips - own ELSE 0 END AS lacking,
      CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, ip_ids, device_ids,
-     account_ids, transactions
+     drops, account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks
 CALL {
-  WITH card, time, device_ids
-  UNWIND device_ids AS id
-  MATCH (d:Device {id: id})<-[u:USED]-(o:Card)
-  WHERE u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time - 60000 AND o.id <> card
-  WITH DISTINCT o LIMIT $max_ips
-  RETURN count(o) AS others
+  WITH card, time, device_ids, drops
+  CALL {
+    WITH card, time, device_ids
+    UNWIND device_ids AS id
+    MATCH (d:Device {id: id})<-[u:USED]-(o:Card)
+    WHERE u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time - 60000 AND o.id <> card
+    WITH time, d, o, u ORDER BY u.first_seen, o.id LIMIT $max_ips
+    MATCH (o)-[:MADE]->(t:Transaction)-[:ON]->(d)
+    WHERE t.time > time - $new_ms - 60000 AND t.time <= time
+    RETURN o, t
+    UNION
+    WITH card, time, drops
+    UNWIND drops AS id
+    MATCH (x:Address {id: id})<-[:SHIPPED_TO]-(t:Transaction)
+    WHERE t.time > time - $new_ms AND t.time <= time
+    WITH card, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    MATCH (t)<-[:MADE]-(o:Card)
+    WHERE o.id <> card
+    RETURN o, t
+  }
+  WITH o, t ORDER BY t.time DESC, t.id
+  RETURN collect(DISTINCT o.id) AS peer_ids, collect(DISTINCT t.account) AS their_accounts,
+         collect(t.id) AS theirs
 }
-WITH card, time, ips, networks, ip_ids, device_ids, account_ids, transactions,
-     declines + others + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
+WITH card, time, ips, networks, ip_ids, device_ids, drops, peer_ids, account_ids, their_accounts, transactions, theirs,
+     declines + size(peer_ids) + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
 WHERE signs >= $min_signs
-RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids, account_ids,
-       transactions[0..$max_evidence] AS transactions, ips, networks, signs
+RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids,
+       CASE WHEN size(peer_ids) > 0 THEN drops ELSE [] END AS address_ids, peer_ids,
+       account_ids + [id IN their_accounts WHERE NOT id IN account_ids] AS account_ids,
+       (transactions + [id IN theirs WHERE NOT id IN transactions])[0..$max_evidence] AS transactions,
+       ips, networks, signs

@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -12,7 +12,7 @@ rationale = """
 A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
 them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
 the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
-more, so that a merchant at which the card was present counts half. So does one in a crowd, where only those who paid
+more, so that a merchant at which the card was present counts less: friends see half a dozen of an evening. So does one in a crowd, where only those who paid
 next to the card count: a ring that takes its cards through popular shops pays with them one after the other.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
@@ -32,7 +32,7 @@ peer_ids = { role = "core", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 peers = { role = "measure", threshold = "min_peers", means = "other cards that were at that many of the same merchants within the hour" }
-merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person, or in a crowd, counts half" }
+merchants = { role = "measure", threshold = "min_merchants", means = "merchants new to the card at which they were together in the window; one where they were in person, or in a crowd, counts less" }
 
 [[false_positives]]
 name = "visitors of a concert, at the ticket shop and the bar"
@@ -53,6 +53,10 @@ fixture = "regulars"
 [[false_positives]]
 name = "commuters who have just begun to meet there"
 fixture = "new_commuters"
+
+[[false_positives]]
+name = "friends at a fair, who pay at one stall after the other"
+fixture = "evening_out"
 
 [params.window_ms]
 default = 172800000
@@ -76,7 +80,13 @@ meaning = "other cards that were at min_merchants of the same merchants, at leas
 default = 3
 min = 2
 max = 20
-meaning = "merchants new to the card that it shares with another; one at which it was present, or in a crowd, counts half"
+meaning = "merchants new to the card that it shares with another; one at which it was present counts in_person_weight, one in a crowd half"
+
+[params.in_person_weight]
+default = 0.4
+min = 0.0
+max = 1.0
+meaning = "how much a merchant counts at which the card was present"
 
 [params.max_crowd]
 default = 30
@@ -169,7 +179,7 @@ CALL {
     MATCH (t)<-[:MADE]-(c:Card)
     WITH a, t, c ORDER BY t.time, t.id
     WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account,
-                     weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN 0.5 ELSE 1.0 END}) AS seen
+                     weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN $in_person_weight ELSE 1.0 END}) AS seen
     RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
   }
   WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others

@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -76,10 +76,10 @@ max = 50
 meaning = "distinct cards that made them"
 
 [params.min_per_card]
-default = 2.0
+default = 1.5
 min = 1.0
 max = 100.0
-meaning = "transactions per card from one device, on average"
+meaning = "transactions per card from one device, on average: the customers of a mail-order shop seldom come back within a week"
 
 [params.min_per_card_ip]
 default = 3.0

@@ -1,7 +1,7 @@
 /*
 id = "mule_account"
 title = "Mule account"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -15,7 +15,8 @@ else. Where it goes belongs to the ring as well: one account gathers what severa
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money of which most goes back to accounts that it came from. Money that leaves by card payments, or later, or to one account in less than min_parts parts. Accounts that have passed the hub cap. Money out
+Money of which most goes back to accounts that it came from. Equal sums into an account that is older than max_age_ms: dues, or the price of
+something that does not exist. Money that leaves by card payments, or later, or to one account in less than min_parts parts. Accounts that have passed the hub cap. Money out
 counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
 account that spends what it had before, so that more than max_share leaves, looks like anybody's. Of one hour the first
 max_per_hour transfers in are read, and of what leaves in the window the first max_sent of each card.
@@ -54,6 +55,10 @@ fixture = "shared_rent"
 [[false_positives]]
 name = "a treasurer: dues are gathered for a week, rest, and are spent to the last cent"
 fixture = "treasurer"
+
+[[false_positives]]
+name = "a club of long standing: its dues are the same for everybody, and are spent at once"
+fixture = "dues"
 
 [params.window_ms]
 default = 604800000
@@ -96,6 +101,18 @@ default = 3
 min = 1
 max = 50
 meaning = "transfers and withdrawals by which the money left, where it went to fewer"
+
+[params.max_age_ms]
+default = 15552000000
+min = 86400000
+max = 157680000000
+meaning = "how long before the touch an account may have been opened, in milliseconds, for equal sums to count"
+
+[params.max_equal_share]
+default = 0.8
+min = 0.1
+max = 1.0
+meaning = "share of the transfers received by an older account that may be of one and the same sum"
 
 [params.max_per_hour]
 default = 500
@@ -153,13 +170,21 @@ CALL {
   RETURN {id: t.id, time: t.time, amount: t.amount, currency: t.currency, card: c.id,
           receiver: CASE WHEN t.channel = 'transfer' THEN t.counterparty END} AS seen
 }
-WITH a, x.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
-WITH a, hub_since, seen.currency AS currency, collect(seen) AS window
-WITH a, hub_since, currency, window, [seen IN window | seen.time] AS moments
+WITH a, x.hub_since AS hub_since, coalesce(x.created, x.first_seen) AS opened, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, opened, seen.currency AS currency, collect(seen) AS window
+WITH a, hub_since, opened, currency, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.id AS account, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH account, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
+WITH a.id AS account, opened, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH account, opened, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
 WHERE size(received) >= $min_senders
+CALL {
+  WITH received
+  UNWIND received AS seen
+  WITH seen.amount AS amount, count(seen) AS times
+  RETURN max(times) AS equal
+}
+WITH account, opened, time, currency, window, received, equal
+WHERE opened > time - $max_age_ms OR equal <= $max_equal_share * size(received)
 WITH account, time, currency, received[size(received) - 1].time AS since, window
 UNWIND window AS seen
 WITH account, time, currency, since, seen
