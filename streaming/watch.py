@@ -28,7 +28,7 @@ from streaming.recent import PLACES, RESOLUTION_MS, RecentTransactions, ends_of,
 
 #: What findings of the search carry in place of a rule's id.
 RULE = "dense_block"
-_VERSION = 1
+_VERSION = 2
 
 #: What is older than so many half-lives weighs less than a thousandth, and is forgotten.
 _HALF_LIVES = 10

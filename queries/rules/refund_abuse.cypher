@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 4
+version = 5
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -14,6 +14,7 @@ device and are young; several of them ask for their money, and they get back a l
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
 one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
 pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything.
+An account that is refunded is in the ring's own hand, so that what shares it is one ring.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
@@ -30,7 +31,7 @@ email = { role = "core", label = "Email" }
 phone = { role = "core", label = "Phone" }
 address = { role = "core", label = "Address" }
 device = { role = "core", label = "Device" }
-account_ids = { role = "member", label = "Account" }
+account_ids = { role = "core", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "accounts with this identifier that were refunded in the window: young ones, unless it is an e-mail, or min_old_accounts" }

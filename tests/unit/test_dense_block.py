@@ -237,6 +237,33 @@ def test_only_what_was_known_at_a_time_counts_whatever_the_order() -> None:
     assert [block.cards for block in blocks[0] if block] == [block.cards for block in watched(whole)]
 
 
+def shopped(clients: int, **fields: Any) -> list[Transaction]:
+    """An agent's orders with the cards of many clients, who within the same hours pay for themselves as well."""
+    return [
+        transaction(
+            f"{who} {n}",
+            f"client {n}",
+            event_time=NOON + n * 5 * MINUTE + lag,
+            device=device,
+            email=mail,
+            phone=mail,
+            shipping_address=f"home {n}",
+            merchant="boutique",
+            **{"account": account, **fields},
+        )
+        for n in range(clients)
+        for who, lag, account, device, mail in (
+            ("agent", 0, "agent", "agent", "agent"),
+            ("client", MINUTE, f"client {n}", f"phone {n}", f"client {n}"),
+        )
+    ]
+
+
+def test_an_agent_and_the_clients_are_no_ring() -> None:
+    assert not watched(shopped(12))
+    assert not watched(shopped(12, account=None))
+
+
 HONEST: dict[str, Callable[[int, random.Random], list[Transaction]]] = {
     "a family on one tablet": lambda _, rng: crowd(
         24,
