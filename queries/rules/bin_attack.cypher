@@ -1,7 +1,7 @@
 /*
 id = "bin_attack"
 title = "BIN attack"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Merchant"]
@@ -11,14 +11,15 @@ budget_ms = 150
 rationale = """
 Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it sees many cards
 of that BIN that nobody had seen before, more than it usually sees of it at all, and declines a good part of them. The
-others are what the attacker was looking for. Declined cards that were used before are customers', whose bank may be
-down; new cards that are nearly all accepted are new customers'.
+others are what the attacker was looking for. Declined cards that were used before, or on accounts of long standing, are
+customers', whose bank may be down; new cards that are nearly all accepted are new customers'.
 """
 source = "Visa's acquirer monitoring programme (20 % enumerated); typology 2 of the catalogue"
 blind_spots = """
 Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than min_cards
 in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of
-one bank, which were used before. In the first day of a stream every card is new, a customer's too. A merchant that in
+one bank, which were used before. In the first day of a stream every card is new, a guest's too. Numbers that are tried on
+bought accounts. A merchant that in
 the same hours declines as many new cards of other BINs. An attack on the BIN that most customers carry has to be that
 much larger, and one that goes on for hours, or comes back a week later at the same hour, expects itself. The expected
 number comes from the merchant's own preceding hours and, once it has been seen for a week, from the same hour of
@@ -47,6 +48,10 @@ fixture = "local_bank"
 [[false_positives]]
 name = "an issuer's outage, at a shop that its customers never came to in such numbers"
 fixture = "outage"
+
+[[false_positives]]
+name = "an outage on the first day of a stream, in which no card has been seen before: their accounts are years old"
+fixture = "first_day_outage"
 
 [[false_positives]]
 name = "a sale brings many times the usual customers"
@@ -89,6 +94,12 @@ default = 86400000
 min = 0
 max = 2592000000
 meaning = "how long after it was first seen, at whatever merchant, a card that is tried is new, in milliseconds"
+
+[params.min_account_age_ms]
+default = 2592000000
+min = 0
+max = 31536000000
+meaning = "how long before the payment the account was opened on which a card is nobody's guess, in milliseconds"
 
 [params.min_new_share]
 default = 0.5
@@ -156,8 +167,9 @@ CALL {
     WHERE c.first_seen > t.time - $max_age_ms
     RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
   }
-  WITH a, t, c
-  WHERE t.time > a.first - $window_ms AND t.time <= a.last
+  OPTIONAL MATCH (p:Account {id: t.account})
+  WITH a, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
+  WHERE t.time > a.first - $window_ms AND t.time <= a.last AND NOT customer
   RETURN collect({bin: c.bin, card: c.id, time: t.time}) AS refused
 }
 CALL {
@@ -179,10 +191,11 @@ CALL {
     WHERE c.bin = bin AND (t.status = 'declined' OR c.first_seen > t.time - $max_age_ms)
     RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
   }
-  WITH a, t, c
+  OPTIONAL MATCH (p:Account {id: t.account})
+  WITH a, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
   WHERE t.time > a.first - $window_ms AND t.time <= a.last
-  WITH t, c ORDER BY t.time DESC, t.id
-  RETURN collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms,
+  WITH t, c, customer ORDER BY t.time DESC, t.id
+  RETURN collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms AND NOT customer,
                   declined: t.status = 'declined'}) AS window
 }
 WITH a, bin, refused, window, [seen IN window WHERE seen.new | seen.time] AS moments
