@@ -8,8 +8,8 @@ search is local: only what hangs together with a payment is peeled, and only whe
 
 A place is never enough. Strangers meet at a merchant and behind an address of the network, students at one door,
 customers at one kiosk: every card of a block is tied to others' in two ways, neither of them a merchant or an IP.
-And what an account has, it has once: the mailbox of an agent who orders with the cards of many clients, and all the
-addresses that these orders went to, tie nobody to anybody, however many of the clients pay for themselves as well.
+And what an account has, it has once: the mailbox of an agent who orders with the cards of many clients, and all
+the addresses that these orders went to, tie nobody to anybody, however many of the clients pay themselves as well.
 """
 
 from __future__ import annotations
@@ -179,13 +179,14 @@ class DenseBlockSearch:
         }
 
     def _payers(self, payments: Mapping[Entity, list[Payment]], time: int) -> Payers:
-        payers: dict[Entity, dict[Entity, set[Entity]]] = {}
+        """Who paid with each card by whatever it is tied to; without an account it is who the card belongs to."""
+        payers: dict[Entity, defaultdict[Entity, set[Entity]]] = {}
         for card, own in payments.items():
             owner = _owner(card, own)
-            payers[card] = around = defaultdict(set)
+            payers[card] = defaultdict(set)
             for payment in own:
                 for end in self._recent.ties_of(payment, time):
-                    around[end].add(payment.account or owner)
+                    payers[card][end].add(payment.account or owner)
         return payers
 
     def _block(self, inside: Edges, density: float, payments: Mapping[Entity, list[Payment]]) -> Block:
@@ -212,7 +213,7 @@ def _tying(payments: list[Payment], shared: Mapping[Entity, float]) -> list[Paym
 def _tied(edges: Edges, payments: Mapping[Entity, list[Payment]], payers: Payers) -> set[Entity]:
     """The cards that are tied in two ways to cards of other owners that are.
 
-    What only two owners share ties nobody: a couple's address and phone are on both their cards wherever they buy.
+    What only two payers share ties nobody: a couple's address and phone are on both their cards wherever they buy.
     """
     held = set(edges)
     while True:
