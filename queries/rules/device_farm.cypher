@@ -23,8 +23,9 @@ where accounts are unknown, map the card (or the user) to account. An address is
 where its card is billed. An account is strange if it is young and tells no address of its own, if it shares one with
 another account on the device and was never seen before the window, although its shop has been watched for
 min_watch_ms, or if it orders to such a shared address that is new to it, not where the card is billed, and it had
-another one or says where the card is billed. An address counts as shared with accounts on other devices too while it has been known for
-less than min_watch_ms, at a shop that has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
+another one or says where the card is billed. An address counts as shared with accounts on other devices too if these are told to have been
+young when they came to it, while it has been known for less than min_watch_ms, at a shop that has been watched for longer: a
+farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
 that each order to another address is triangulation. Without account_created an account counts as opened at its first
 transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
 tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs
@@ -97,6 +98,10 @@ fixture = "young_family"
 [[false_positives]]
 name = "students who have just moved in with others, on one computer"
 fixture = "students"
+
+[[false_positives]]
+name = "new customers who live with old ones, on one computer"
+fixture = "housemates"
 
 [params.window_ms]
 default = 86400000
@@ -207,7 +212,7 @@ CALL {
   CALL {
     WITH p, x
     MATCH (x)<-[g:HAS]-(q:Account)
-    WHERE q.id <> p.id
+    WHERE q.id <> p.id AND q.created > g.first_seen - $max_age_ms
     WITH g.first_seen AS since ORDER BY since LIMIT 1
     RETURN min(since) AS others
   }

@@ -10,7 +10,8 @@ identity = ["merchant", "device", "ip"]
 budget_ms = 150
 rationale = """
 A merchant that lives on one device, or behind one IP, and charges the same few cards there again and again within a
-week is selling to itself: cashing out stolen cards, or laundering another shop's transactions.
+week is selling to itself: cashing out stolen cards, or laundering another shop's transactions. Where it names none of its
+customers' accounts, fewer charges for each card will do: an agent who orders for many has one.
 """
 source = "typology 7 of the catalogue"
 blind_spots = """
@@ -51,6 +52,10 @@ fixture = "office_lunch"
 name = "a café's regulars, who order in its app on its network"
 fixture = "regulars"
 
+[[false_positives]]
+name = "an agent who orders for clients from a small shop"
+fixture = "agent"
+
 [params.window_ms]
 default = 604800000
 min = 600000
@@ -76,10 +81,16 @@ max = 50
 meaning = "distinct cards that made them"
 
 [params.min_per_card]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "transactions per card from one device, on average, where any of them names an account"
+
+[params.min_per_card_unnamed]
 default = 1.5
 min = 1.0
 max = 100.0
-meaning = "transactions per card from one device, on average: the customers of a mail-order shop seldom come back within a week"
+meaning = "the same where none does: the customers of a mail-order shop seldom come back within a week"
 
 [params.min_per_card_ip]
 default = 3.0
@@ -205,7 +216,8 @@ UNWIND window AS seen
 WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip ELSE $min_per_card END * cards
+WHERE cards >= $min_cards AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 THEN $min_per_card
+                                       ELSE $min_per_card_unnamed END * cards
 CALL {
   WITH merchant, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
