@@ -206,17 +206,13 @@ WHERE size(accounts) >= $min_owners
 UNWIND accounts AS one
 MATCH (p:Account {id: one.account})
 CALL {
-  WITH p
+  WITH a, p
   MATCH (p)-[h:HAS]->(x:Address)
-  WITH p, x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
-  CALL {
-    WITH p, x
-    MATCH (x)<-[g:HAS]-(q:Account)
-    WHERE q.id <> p.id AND q.created > g.first_seen - $max_age_ms
-    WITH g.first_seen AS since ORDER BY since LIMIT 1
-    RETURN min(since) AS others
-  }
-  RETURN collect({id: x.id, since: h.first_seen, appeared: x.first_seen, others: others}) AS homes
+  WITH a, p, x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+  OPTIONAL MATCH (x)<-[g:HAS]-(q:Account)
+  WHERE x.hub_since > a.first AND q.id <> p.id AND q.created > g.first_seen - $max_age_ms
+  WITH x, h.first_seen AS since, min(g.first_seen) AS others ORDER BY since, x.id
+  RETURN collect({id: x.id, since: since, appeared: x.first_seen, others: others}) AS homes
 }
 WITH a, d, p, homes, one.made AS made
 UNWIND made AS seen
