@@ -12,20 +12,20 @@ rationale = """
 A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
 a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
 and who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new
-phone has them too: it takes declines, other cards that came to the device the same day or had things sent to an address
-as new as it, or yet more networks. These other cards are in the same hand. An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
+phone has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with
+a parcel for the same new door, or yet more networks. These other cards are in the same hand. An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
 one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
 taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
-is told, that counts as a sign. Of a device no more than max_ips other cards are looked at, and of a delivery address, which counts
-only in its first new_ms, the first max_per_hour deliveries. Addresses that have passed the hub cap are no members, so
+is told, that counts as a sign. Other cards at a delivery address, which counts in its first new_ms only, are those that
+came to one of the card's own network addresses. Addresses that have passed the hub cap are no members, so
 that a script that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half of an IPv4 address (the
 first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
 the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
-first max_per_hour transactions at an address are read, and of a card's addresses the first max_ips.
+first max_per_hour transactions at an address, or a device, are read, and of a card's addresses the first max_ips.
 """
 triage = "Is the device the same throughout? What was bought, and where is it sent? Do the addresses belong to a hosting company?"
 
@@ -113,7 +113,7 @@ meaning = "new addresses of a card that are read, and devices that are not new t
 default = 500
 min = 100
 max = 10000
-meaning = "transactions of one hour at an address that are read, the first of the hour"
+meaning = "transactions of one hour at an address, or a device, that are read, the first of the hour"
 
 [params.max_evidence]
 default = 200
@@ -178,24 +178,34 @@ WITH card, time, ips, CASE WHEN own < $min_ips THEN $min_ips - own ELSE 0 END AS
      drops, account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks
 CALL {
-  WITH card, time, device_ids, drops
+  WITH card, time, ip_ids, device_ids, drops
   CALL {
     WITH card, time, device_ids
     UNWIND device_ids AS id
-    MATCH (d:Device {id: id})<-[u:USED]-(o:Card)
-    WHERE u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time - 60000 AND o.id <> card
-    WITH time, d, o, u ORDER BY u.first_seen, o.id LIMIT $max_ips
-    MATCH (o)-[:MADE]->(t:Transaction)-[:ON]->(d)
-    WHERE t.time > time - $new_ms - 60000 AND t.time <= time
-    RETURN o, t
-    UNION
-    WITH card, time, drops
-    UNWIND drops AS id
-    MATCH (x:Address {id: id})<-[:SHIPPED_TO]-(t:Transaction)
-    WHERE t.time > time - $new_ms AND t.time <= time
-    WITH card, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    UNWIND range((time - $new_ms) / 3600000, time / 3600000) AS hour
+    CALL {
+      WITH time, id, hour
+      MATCH (t:Transaction {device_hour: id + '|' + toString(hour)})
+      USING INDEX SEEK t:Transaction(device_hour)
+      WHERE t.time > time - $new_ms AND t.time <= time
+      RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    }
     MATCH (t)<-[:MADE]-(o:Card)
     WHERE o.id <> card
+    MATCH (o)-[u:USED]->(d:Device)
+    WHERE d.id = id AND u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time - 60000
+    RETURN o, t
+    UNION
+    WITH card, time, ip_ids, drops
+    UNWIND CASE WHEN size(drops) > 0 THEN ip_ids ELSE [] END AS id
+    MATCH (i:IP {id: id})<-[u:USED]-(o:Card)
+    WHERE u.first_seen > time - $new_ms - 60000 AND u.first_seen <= time AND o.id <> card
+    WITH DISTINCT time, drops, o
+    MATCH (o)-[:MADE]->(t:Transaction)
+    WHERE t.time > time - $new_ms AND t.time <= time
+    MATCH (t)-[:SHIPPED_TO]->(x:Address)
+    WITH drops, o, t, x.id AS drop
+    WHERE drop IN drops
     RETURN o, t
   }
   WITH o, t ORDER BY t.time DESC, t.id
