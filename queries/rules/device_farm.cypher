@@ -23,9 +23,9 @@ where accounts are unknown, map the card (or the user) to account. An address is
 where its card is billed. An account is strange if it is young and tells no address of its own, if it shares one with
 another account on the device and was never seen before the window, although its shop has been watched for
 min_watch_ms, or if it orders to such a shared address that is new to it, not where the card is billed, and it had
-another one or says where the card is billed. For min_joint accounts or more an address counts as shared with accounts on other devices too if
-these are told to have been young when they came to it, while it has been known for less than min_watch_ms, at a shop that has been watched for longer: a
-farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
+another one or says where the card is billed. Nor is an address the own one of min_joint young
+accounts or more that share it with other young ones, on whatever device, all told to be so, while it has been known for
+less than min_watch_ms, at a shop that has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
 that each order to another address is triangulation. Without account_created an account counts as opened at its first
 transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
 tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs
@@ -147,7 +147,7 @@ meaning = "their share of the accounts on the device in the window"
 default = 2
 min = 1
 max = 50
-meaning = "accounts on the device that share a new address with young ones on others: a couple who sign up on two devices is one"
+meaning = "young accounts on the device that share a new address with young ones on others: a couple who sign up on two devices is one"
 
 [params.max_age_ms]
 default = 2592000000
@@ -240,7 +240,7 @@ UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_young_cards
 WITH device, time, window, reduce(found = [], seen IN window |
-     CASE WHEN seen.others <= time AND seen.appeared > time - $min_watch_ms AND seen.watched <= time - $min_watch_ms
+     CASE WHEN seen.told > time - $max_age_ms AND seen.others <= time AND seen.appeared > time - $min_watch_ms AND seen.watched <= time - $min_watch_ms
                AND NOT seen.account IN found THEN found + [seen.account] ELSE found END) AS joint
 CALL {
   WITH time, window, joint
@@ -248,13 +248,13 @@ CALL {
   WITH time, joint, CASE WHEN seen.until > time THEN seen.address END AS address, seen
   WITH time, joint, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
   UNWIND parcels AS seen
-  WITH time, address, seen, residents > 1 OR (size(joint) >= $min_joint AND seen.account IN joint) AS together
+  WITH time, address, seen, residents, size(joint) >= $min_joint AND seen.account IN joint AS together
   WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
        min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
-       sum(CASE WHEN address IS NOT NULL AND NOT together THEN 1 ELSE 0 END) AS own,
-       sum(CASE WHEN address IS NOT NULL AND together THEN 1 ELSE 0 END) AS shared,
-       sum(CASE WHEN address IS NOT NULL AND together AND seen.moved > time - $window_ms - 60000
+       sum(CASE WHEN address IS NOT NULL AND residents = 1 AND NOT together THEN 1 ELSE 0 END) AS own,
+       sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
+       sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
   RETURN count(account) AS present, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
