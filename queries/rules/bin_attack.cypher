@@ -9,22 +9,22 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "bin"]
 budget_ms = 150
 rationale = """
-Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it sees many cards
-of that BIN that nobody had seen before, more than it usually sees of it at all, and declines a good part of them. The
+Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it sees many cards of
+that BIN that nobody had seen before, more than it usually sees of it at all, and declines a good part of them. The
 others are what the attacker was looking for. Declined cards that were used before, or on accounts of long standing, are
 customers', whose bank may be down; new cards that are nearly all accepted are new customers'.
 """
 source = "Visa's acquirer monitoring programme (20 % enumerated); typology 2 of the catalogue"
 blind_spots = """
-Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than min_cards
-in the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of
-one bank, which were used before. In the first day of a stream every card is new, a guest's too. Numbers that are tried on
-bought accounts. A merchant that in
-the same hours declines as many new cards of other BINs. An attack on the BIN that most customers carry has to be that
-much larger, and one that goes on for hours, or comes back a week later at the same hour, expects itself. The expected
-number comes from the merchant's own preceding hours and, once it has been seen for a week, from the same hour of
-earlier weeks: a new merchant expects none. Of one hour only the first max_per_hour declined transactions of new cards
-are read, and of a BIN that makes up enough of them the first that are declined or made with new cards.
+Cards whose BIN is not known (tokens without card_bin). Attempts spread over many merchants, or slower than min_cards in
+the window. Numbers that are nearly all valid: fewer than min_declined declined cards are chance. Stolen cards of one
+bank, which were used before. In the first day of a stream every card is new, a guest's too. Numbers that are tried on
+bought accounts. A merchant that in the same hours declines as many new cards of other BINs. An attack on the BIN that
+most customers carry has to be that much larger, and one that goes on for hours, or comes back a week later at the same
+hour, expects itself. The expected number comes from the merchant's own preceding hours and, once it has been seen for a
+week, from the same hour of earlier weeks: a new merchant expects none. Of one hour only the first max_per_hour declined
+transactions of new cards are read, and of a BIN that makes up enough of them the first that are declined or made with
+new cards.
 """
 triage = "Do the numbers, amounts or expiry dates run in a sequence? Which devices and IPs: block those, not the BIN."
 

@@ -9,26 +9,27 @@ gate = { degree = "min_cards" }
 identity = ["account"]
 budget_ms = 100
 rationale = """
-Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day
-the account gets several cards that it never had, and many of them are declined at the first try, or (where the account
-is young, or was never seen in a shop that has been watched for
-long) billed, or for want of that sent, each to another address. Where no billing address is told, several new cards of a young account at one
-merchant within the hour are doubt enough; if it takes them longer, a card that is refused and the next new one that
-comes within the hour. A card that was accepted before it was declined has reached its limit, one that is
-accepted for the same sum at a later try is its owner's. On an old account, cards that are billed to one address, and no
-more of them refused than accepted, are a company's or a family's; and an old account that gets other people's cards on
-a device long in use (or, where the merchant does not tell the device, from an IP of few that is) is an agent's. What it has
-sent to where it has long had things sent to is its owner's, refused or not.
+Who holds a list of stolen cards puts one after the other into the same account until one is accepted: within a day the
+account gets several cards that it never had, and many of them are declined at the first try, or (where the account is
+young, or was never seen in a shop that has been watched for long) billed, or for want of that sent, each to another
+address. Where no billing address is told, several new cards of a young account at one merchant within the hour are
+doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. A card
+that was accepted before it was declined has reached its limit, one that is accepted for the same sum at a later try is
+its owner's. On an old account, cards that are billed to one address, and no more of them refused than accepted, are a
+company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
+merchant does not tell the device, from an IP of few that is) is an agent's. What it has sent to where it has long had
+things sent to is its owner's, refused or not.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they are billed,
-or half of them where all are billed to one address, or which come from a device, or for want of it an IP, that was seen
-before the window. A new account for every card, or a new card every other day. On the first day of a stream all cards of an account are new. An account that gets more than
-max_cards in the window stands for many people (the guests of a shop) and is not judged; until it has them, it may be.
-Point-of-sale and cash-machine traffic is left out, since there the card was in somebody's hand. Of each card only its
-first max_per_card attempts on the account are read.
+company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they
+are billed, or half of them where all are billed to one address, or which come from a device, or for want of it an IP,
+that was seen before the window. A new account for every card, or a new card every other day. On the first day of a
+stream all cards of an account are new. An account that gets more than max_cards in the window stands for many people
+(the guests of a shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left
+out, since there the card was in somebody's hand. Of each card only its first max_per_card attempts on the account are
+read.
 """
 triage = "Was the account opened, or its password changed, just before? What was bought with the card that worked?"
 

@@ -9,18 +9,19 @@ gate = { degree = "min_cards" }
 identity = ["device", "ip"]
 budget_ms = 100
 rationale = """
-Whoever buys a list of stolen cards first finds out which of them live: many cards that have not been seen at one
-device or IP before pay small amounts there within minutes, and most are declined. Whoever takes hours over it does so
-from a device that has just appeared, and tries what lives once more, so that there it is the cards that are counted:
-five people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
+Whoever buys a list of stolen cards first finds out which of them live: many cards that have not been seen at one device
+or IP before pay small amounts there within minutes, and most are declined. Whoever takes hours over it does so from a
+device that has just appeared, and tries what lives once more, so that there it is the cards that are counted: five
+people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
 device what is quick need not be small.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
 blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
-alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over many devices and IPs,
-or over hours at an IP or at a device that is older than young_ms. A list of which most cards live. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first
-max_per_hour transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
+alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over
+many devices and IPs, or over hours at an IP or at a device that is older than young_ms. A list of which most cards
+live. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
+transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
 """
 triage = "Is it one merchant or many? Which of the cards were approved: those are the ones that will be used."
 

@@ -12,24 +12,24 @@ rationale = """
 One device that within a day pays with cards that are new to it, for accounts that are hardly older than their first
 order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
-family has one home, but has been seen there before. Three cards do where every account says that it was just opened
-and nothing ties them, as a home does; and those who all live behind one door have to be more than a small family.
+family has one home, but has been seen there before. Three cards do where every account says that it was just opened and
+nothing ties them, as a home does; and those who all live behind one door have to be more than a small family.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
-behind one door that is not told to be another's cannot be told from a household. Transactions without an account:
-where accounts are unknown, map the card (or the user) to account. An address is where a purchase is sent, or else
-where its card is billed. An account is strange if it is young and tells no address of its own, if it shares one with
-another account on the device and was never seen before the window, although its shop has been watched for
-min_watch_ms, or if it orders to such a shared address that is new to it, not where the card is billed, and it had
-another one or says where the card is billed. Nor is an address the own one of min_joint young
-accounts or more that share it with other young ones, on whatever device, all told to be so, while it has been known for
-less than min_watch_ms, at a shop that has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
-that each order to another address is triangulation. Without account_created an account counts as opened at its first
-transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
-tablet of a family of four like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs
-to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the first
+behind one door that is not told to be another's cannot be told from a household. Transactions without an account: where
+accounts are unknown, map the card (or the user) to account. An address is where a purchase is sent, or else where its
+card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
+account on the device and was never seen before the window, although its shop has been watched for min_watch_ms, or if
+it orders to such a shared address that is new to it, not where the card is billed, and it had another one or says where
+the card is billed. Nor is an address the own one of min_joint young accounts or more that share it with other young
+ones, on whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been
+watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of
+accounts that each order to another address is triangulation. Without account_created an account counts as opened at its
+first transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
+tablet of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to
+the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the first
 max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"

@@ -10,21 +10,21 @@ identity = ["card"]
 budget_ms = 250
 rationale = """
 A card that is present in one place, and too soon afterwards in another one hundreds of kilometres away, exists twice:
-one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it
-more than once while it works, or once for several times what its owner usually pays, told in the currency of the
-place where the owner is. What the owner pays meanwhile is no part of the fraud. Whoever else was at that till, and too
-soon elsewhere, is another copy of the same hand.
+one of the two is a copy. The copy is the one at the place that the card came to later, and whoever has it uses it more
+than once while it works, or once for several times what its owner usually pays, told in the currency of the place where
+the owner is. What the owner pays meanwhile is no part of the fraud. Whoever else was at that till, and too soon
+elsewhere, is another copy of the same hand.
 """
 source = "Rupt (500 km at more than 1,000 km/h); typology 15 of the catalogue"
 blind_spots = """
 Transactions without coordinates (0, 0 counts as none), or that do not say that the card was present. A copy that is
-used near its original, long after it, or only once for an amount that its owner might have paid, or in another
-currency than that of the owner's place (what the card paid in it before was on the web, or on a journey): such a payment is more often a till that is located wrongly. A copy that is seen before its
-original (in history_ms) is taken for it. Two branches of one merchant. A merchant is not believed where most of its
-other customers in the window (of a hub: in the last hour) paid there once, no more than they paid elsewhere, and were
-elsewhere in it. Of a card's window the first max_transactions are read, and of a merchant's hour the first
-max_per_hour. Other copies are looked for among the max_customers latest
-customers of tills below the hub cap.
+used near its original, long after it, or only once for an amount that its owner might have paid, or in another currency
+than that of the owner's place (what the card paid in it before was on the web, or on a journey): such a payment is more
+often a till that is located wrongly. A copy that is seen before its original (in history_ms) is taken for it. Two
+branches of one merchant. A merchant is not believed where most of its other customers in the window (of a hub: in the
+last hour) paid there once, no more than they paid elsewhere, and were elsewhere in it. Of a card's window the first
+max_transactions are read, and of a merchant's hour the first max_per_hour. Other copies are looked for among the
+max_customers latest customers of tills below the hub cap.
 """
 triage = "Which of the two places is the cardholder's? Which other cards paid at the other one, and where had they all paid before?"
 

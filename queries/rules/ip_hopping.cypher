@@ -9,11 +9,12 @@ gate = { gap_ms = "window_ms" }
 identity = ["card"]
 budget_ms = 150
 rationale = """
-A card that pays within an hour from several addresses of several networks, none of which it had used before, and from
-a device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then,
-and who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new
-phone has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with
-a parcel for the same new door, or yet more networks. These other cards are in the same hand. An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
+A card that pays within an hour from several addresses of several networks, none of which it had used before, and from a
+device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then, and
+who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new phone
+has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with a
+parcel for the same new door, or yet more networks. These other cards are in the same hand. An address of a carrier or a
+VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
 one sign more in its place.
 """
 source = "typology 14 of the catalogue"
@@ -21,11 +22,12 @@ blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
 taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
 is told, that counts as a sign. Other cards at a delivery address, which counts in its first new_ms only, are those that
-came to one of the card's own network addresses. Addresses that have passed the hub cap are no members, so
-that a script that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half of an IPv4 address (the
-first two groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At
-the start of a stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the
-first max_per_hour transactions at an address, or a device, are read, and of a card's addresses the first max_ips.
+came to one of the card's own network addresses. Addresses that have passed the hub cap are no members, so that a script
+that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half
+of an IPv4 address (the first two groups of an IPv6 one) stands for it; where some have one, those without add an
+address and no network. At the start of a stream every address and device is new. Point-of-sale and cash-machine traffic
+is left out. Of one hour only the first max_per_hour transactions at an address, or a device, are read, and of a card's
+addresses the first max_ips.
 """
 triage = "Is the device the same throughout? What was bought, and where is it sent? Do the addresses belong to a hosting company?"
 

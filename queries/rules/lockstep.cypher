@@ -12,17 +12,17 @@ rationale = """
 A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
 them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
 the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
-more, so that a merchant at which the card was present counts less: friends see half a dozen of an evening. So does one in a crowd, where only those who paid
-next to the card count: a ring that takes its cards through popular shops pays with them one after the other.
+more, so that a merchant at which the card was present counts less: friends see half a dozen of an evening. So does one
+in a crowd, where only those who paid next to the card count: a ring that takes its cards through popular shops pays
+with them one after the other.
 """
 source = "typology 16 of the catalogue; lockstep behaviour as in CopyCatch (Beutel et al., WWW 2013)"
 blind_spots = """
 Groups that share fewer merchants in the window, spread over more than an hour, or go where each of their cards has been
-before. A small group that keeps to popular merchants: where others made more than max_crowd payments around a card's own,
-and the peers less than min_share of them, a merchant counts half, and only for peers that are among the max_crowd
-nearest. A coach party that shops in small places looks like a ring. At the start of a
-stream every merchant is new. Of a card's new merchants the first max_merchants are read, and of a merchant's hour the
-first max_per_hour transactions.
+before. A small group that keeps to popular merchants: where others made more than max_crowd payments around a card's
+own, and the peers less than min_share of them, a merchant counts half, and only for peers that are among the max_crowd
+nearest. A coach party that shops in small places looks like a ring. At the start of a stream every merchant is new. Of
+a card's new merchants the first max_merchants are read, and of a merchant's hour the first max_per_hour transactions.
 """
 triage = "Do the amounts repeat? Do the cards share a device, an address or an issuer? Were the merchants new to everybody?"
 

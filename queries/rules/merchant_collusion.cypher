@@ -10,17 +10,17 @@ identity = ["merchant", "device", "ip"]
 budget_ms = 150
 rationale = """
 A merchant that lives on one device, or behind one IP, and charges the same few cards there again and again within a
-week is selling to itself: cashing out stolen cards, or laundering another shop's transactions. Where it names none of its
-customers' accounts, fewer charges for each card will do: an agent who orders for many has one.
+week is selling to itself: cashing out stolen cards, or laundering another shop's transactions. Where it names none of
+its customers' accounts, fewer charges for each card will do: an agent who orders for many has one.
 """
 source = "typology 7 of the catalogue"
 blind_spots = """
-Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so
-point-of-sale traffic is left out. Cards that are used once each. Behind an IP only merchants below the hub cap count,
-and not where most of it comes from devices that serve one card each, again and again: people on their own phones, whom
-a shop's or an office's network has in common. A merchant with max_merchant approved
-transactions or more in the window is not judged, since its total is not counted further. Of one hour only the
-first max_per_hour approved transactions at the device or IP are read.
+Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so point-of-sale
+traffic is left out. Cards that are used once each. Behind an IP only merchants below the hub cap count, and not where
+most of it comes from devices that serve one card each, again and again: people on their own phones, whom a shop's or an
+office's network has in common. A merchant with max_merchant approved transactions or more in the window is not judged,
+since its total is not counted further. Of one hour only the first max_per_hour approved transactions at the device or
+IP are read.
 """
 triage = "What does the merchant sell, and since when? Do the amounts repeat? Where else are these cards used?"
 

@@ -13,16 +13,17 @@ had enough of the last. So accounts share an e-mail, which a household does not,
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
 one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
-pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything.
-An account that is refunded is in the ring's own hand, so that what shares it is one ring.
+pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything. An account that
+is refunded is in the ring's own hand, so that what shares it is one ring.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
-Two old accounts (max_age_ms) that share no e-mail, or more that are refunded less or buy clothes; without account_created an account is as old as its first transaction
-here, so that at the start of a stream all are young. Accounts that share nothing but cards. Rings that buy clothing,
-of which much is sent back honestly, up to min_clothing_share. A refund that names no account. Two people of one
-household who are both new, and both unlucky. Of an account's identifiers, and of its devices, the first max_identifiers are read, of
-each the first max_holders accounts, and of each of these the first max_transactions purchases and refunds of a day.
+Two old accounts (max_age_ms) that share no e-mail, or more that are refunded less or buy clothes; without
+account_created an account is as old as its first transaction here, so that at the start of a stream all are young.
+Accounts that share nothing but cards. Rings that buy clothing, of which much is sent back honestly, up to
+min_clothing_share. A refund that names no account. Two people of one household who are both new, and both unlucky. Of
+an account's identifiers, and of its devices, the first max_identifiers are read, of each the first max_holders
+accounts, and of each of these the first max_transactions purchases and refunds of a day.
 """
 triage = "Which reasons were given for the refunds, and did anything come back? Were the accounts opened in turn?"
 
