@@ -21,6 +21,7 @@ SECRETS = {"NEO4J_PASSWORD": "only-for-this-test", "RINGWATCH_CARD_KEY": "only-f
 def compose(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """`docker compose config` with these variables and no .env file of the developer's own."""
     files = ["--file", str(DOCKER / "compose.yaml"), "--env-file", str(DOCKER / ".env.example")]
+    files += ["--profile", "scores"]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
     return subprocess.run(
         [str(TOOLS / "docker-compose"), *files, "config", "--format", "json"],
@@ -125,8 +126,9 @@ def test_ringwatch_runs_from_topic_to_topic_and_every_topic_is_made(services: di
     assert services["ringwatch"]["depends_on"]["neo4j"]["condition"] == "service_healthy"
 
 
-def test_ringwatch_knows_every_flag_that_compose_gives_it(services: dict[str, Any]) -> None:
-    command, *flags = services["ringwatch"]["command"]
+@pytest.mark.parametrize("service", ["ringwatch", "score"])
+def test_ringwatch_knows_every_flag_that_compose_gives_it(services: dict[str, Any], service: str) -> None:
+    command, *flags = services[service]["command"]
     help_text = subprocess.run(
         [sys.executable, "-c", "from ringwatch.cli import main; main()", command, "--help"],
         capture_output=True,
