@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 #: The lane of the rings that learned scores show: the scorer fills it, and a worker with a publisher empties it.
 SCORES_LANE = "scores"
 
+_RELAY_EVERY_S = 1.0
+
 #: How many of a ring's payments a model is asked about, the latest.
 _MOST_SCORED = 500
 
@@ -61,6 +63,7 @@ class Assembler:
         self._allow_list = AllowList(graph)
         self._alerts = AlertFactory(self._store.ledger()["graph"], graph_address)
         self._numbers: dict[str, int] = {}
+        self._relay_at = 0.0
         self.alerts = 0
         self._load()
 
@@ -87,6 +90,7 @@ class Assembler:
         """Announce what was folded: the stream has ended."""
         if self._numbers:
             self._settle(None, {}, lane=min(self._numbers))
+        self._relay_at = 0.0
         self.relay()
 
     def close(self) -> None:
@@ -95,12 +99,15 @@ class Assembler:
             self._graph.write(partial(self._store.clear_outbox, lane=lane, published=number))
 
     def relay(self) -> None:
-        """Publish the alerts of those who assemble rings and have no publisher.
+        """Publish the alerts of those who assemble rings and have no publisher; looks for some once a second.
 
         The lane is locked meanwhile, for other workers do the same.
         """
         publisher = self._publisher
-        if publisher is None or not self._store.outbox(SCORES_LANE):
+        if publisher is None or time.monotonic() < self._relay_at:
+            return
+        self._relay_at = time.monotonic() + _RELAY_EVERY_S
+        if not self._store.outbox(SCORES_LANE):
             return
 
         def work(tx: Tx) -> list[Letter]:
