@@ -129,7 +129,9 @@ class Scoring:
         self._caught_up = True
         if done.payments:
             self._measure_drift(passes)
-        return done._replace(seconds=round(time.monotonic() - started, 3))
+        seconds = time.monotonic() - started
+        self._metrics.pass_seconds.record(seconds)
+        return done._replace(seconds=round(seconds, 3))
 
     def try_once(self) -> None:
         """A pass of many: one that fails is logged and counted, and the next one makes good for it.

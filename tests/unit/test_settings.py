@@ -90,7 +90,7 @@ def test_every_setting_can_be_given_as_a_variable(monkeypatch: pytest.MonkeyPatc
         assert field.annotation is not None
         for key, value in type(section).model_fields.items():
             given = {"client": "{}", "disabled": "[]", "parameters": "{}", "level": "debug", "format": "json"}
-            given |= {"enabled": "false", "min_owners": "8"}
+            given |= {"enabled": "false", "min_owners": "8", "min_risk": "0.7"}
             text = given.get(key, "1" if value.annotation in (int, float) else "8")
             monkeypatch.setenv(f"RINGWATCH_{name}_{key}".upper(), text)
     settings = load()

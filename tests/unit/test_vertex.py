@@ -67,6 +67,7 @@ def test_the_container_is_given_a_command_that_there_is(monkeypatch: pytest.Monk
         "checkpoints": "gs://b/run/checkpoints/",
         "complaint_days": 7,
         "seeds": 3,
+        "trees_only": False,
     }
 
 
