@@ -171,7 +171,7 @@ class ScoresSection(Section):
     """
 
     models: str | None = None
-    min_risk: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_risk: Annotated[float, Field(gt=0, lt=1)] = 0.1
     min_owners: Annotated[int, Field(ge=2)] = 3
 
 
