@@ -55,7 +55,7 @@ _COUNT_RINGS_EVERY_S = 10.0
 #: How many small batches retention may take at a time, so that the stream goes on.
 _RETENTION_BATCHES = 20
 #: A batch makes about this many objects, hardly any of them in cycles: Python's 700 would search them all day.
-_COLLECT_EVERY = 100_000
+COLLECT_EVERY = 100_000
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 
@@ -149,7 +149,7 @@ def opened_worker(
     A ``source`` that is given takes the place of the one that the options name; ``announce`` is told of every
     alert that got out.
     """
-    gc.set_threshold(_COLLECT_EVERY)
+    gc.set_threshold(COLLECT_EVERY)
     with ExitStack() as stack:
         group = settings.kafka.group + (".assemble" if options.stage == "assemble" else "")
         owner = uuid.uuid4().hex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 import uuid
@@ -29,7 +30,7 @@ from graph.events import Entity
 from graph.history import hubs_among, labelled_transactions, transactions_by_id
 from graph.scores import Score, ScoreStore, Waiting
 from queries.spec import Finding
-from ringwatch.composition import beside_the_graph, opened_graph, ring_settings
+from ringwatch.composition import COLLECT_EVERY, beside_the_graph, opened_graph, ring_settings
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.settings import Settings
 from streaming.assembler import SCORES_LANE, Assembler
@@ -246,6 +247,7 @@ def opened_scoring(settings: Settings, models: str, metrics: Metrics) -> Iterato
     Its rings go where the others are; their alerts wait in the outbox for a worker of ``ringwatch run``.
     """
     promoted = PromotedModel(open_registry(models), beside_the_graph(settings, "models"))
+    gc.set_threshold(COLLECT_EVERY)
     chosen, owner = settings.scores, uuid.uuid4().hex
     with opened_graph(settings) as graph:
         checkpoints = Checkpoints(graph, _GROUP, owner)
