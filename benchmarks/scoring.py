@@ -8,7 +8,6 @@ and over many new payments take turns; beside them stands what the same graph co
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,15 +21,8 @@ from rich.table import Table
 from benchmarks.engines import Endpoint, fresh_engine
 from benchmarks.machine import Machine
 from benchmarks.stream import BATCH, simulated
-from gnn.calibration import Calibration
-from gnn.dataset import load_dataset, own_features
-from gnn.drift import Baseline
-from gnn.models import Trees
-from gnn.network_storage import save
-from gnn.registry import open_registry
+from gnn.dataset import load_dataset
 from gnn.snapshot import write_snapshot
-from gnn.storage import Scorer
-from gnn.trees import fit_trees
 from graph.events import Transaction
 from graph.writer import GraphWriter
 from ringwatch import logs
@@ -38,6 +30,7 @@ from ringwatch.scoring import Summary, opened_scoring
 from streaming.codec import Codec
 from streaming.metrics import Metrics
 from streaming.tokens import CardTokenizer
+from tests.gnn.models import promote, write_trees
 from tests.worker import CARD_KEY
 
 _SEED = 1
@@ -105,20 +98,9 @@ def _payments(folder: Path, count: int) -> list[Transaction]:
 
 def _promote_trees(payments: Sequence[Transaction], folder: Path) -> None:
     write_snapshot(payments, (), folder / "snapshot", origin="benchmark")
-    dataset, manifest = load_dataset(folder / "snapshot")
-    fraud, rows = np.random.default_rng(_SEED).random(len(dataset)) < _FRAUD, np.arange(len(dataset))
-    model = folder / "model"
-    for moment, later in (("arrival", False), ("later", True)):
-        own = own_features(dataset, rows, later=later)
-        names = (*dataset.features.names, *(dataset.features.later_names if later else ()))
-        scorer = Scorer("labels", [Trees(fit_trees(own, fraud, names, _SEED), names, later)], Calibration(1, 0))
-        save(scorer, model / moment, dataset.features, dataset.later_ms)
-        Baseline.of(scorer.score(dataset, rows), own, names).write(model / moment)
-    card = {"snapshot_digest": manifest.digest, "complaint_days": 0, "learned_until": manifest.last, "moments": {}}
-    (model / "card.json").write_text(json.dumps(card))
-    registry = open_registry(str(folder / "models"))
-    name = registry.register(model).name
-    registry.promote(name, reason="benchmark", by="benchmark", at=0)
+    dataset, _ = load_dataset(folder / "snapshot")
+    fraud = np.random.default_rng(_SEED).random(len(dataset)) < _FRAUD
+    promote(write_trees(dataset, fraud, folder / "model", _SEED), folder / "models")
 
 
 def _table(found: Sequence[Passed]) -> Table:

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from scipy.special import expit
 
 from gnn.calibration import log_odds
+from gnn.models import predicted
 from gnn.part import Part, network_file, read_part, trees_file
 from gnn.scaling import Scaling
 from graph.errors import ConfigurationError
@@ -66,12 +67,12 @@ class ArrivalModel:
 
     def _score(self, seed: int, features: Floats, told: Floats, named: NDArray[np.bool_], seen: Floats) -> Scores:
         if self.part.contender == "labels":
-            return _predicted(self._trees[seed], told)
+            return predicted(self._trees[seed], told)
         if self.part.contender == "embeddings":
-            return _predicted(self._trees[seed], np.hstack([told, seen.reshape(len(seen), -1)]))
+            return predicted(self._trees[seed], np.hstack([told, seen.reshape(len(seen), -1)]))
         odds = self._heads[seed].odds(features, named, seen)
         if self.part.contender == "blend":
-            odds = (odds + log_odds(_predicted(self._trees[seed], told))) / 2
+            odds = (odds + log_odds(predicted(self._trees[seed], told))) / 2
         probabilities: Scores = expit(odds)
         return probabilities
 
@@ -94,7 +95,3 @@ class _Head:
         weight, bias = self._layers[-1]
         odds: Scores = (value @ weight + bias)[:, 0].astype(np.float64)
         return odds
-
-
-def _predicted(booster: lightgbm.Booster, features: Floats) -> Scores:
-    return np.asarray(booster.predict(features), dtype=np.float64)

@@ -11,23 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.arrival_model import ArrivalModel
-from gnn.features import KINDS
+from gnn.features import node_of
 from gnn.live_features import LiveFeatures, named
 from gnn.sayings import Sayings, Told
 from graph.driver import Row
 from graph.events import Entity, Label, Transaction
-
-#: Kind of entity → its node's label.
-LABELS = {
-    "card": "Card",
-    "account": "Account",
-    "device": "Device",
-    "ip": "IP",
-    "merchant": "Merchant",
-    "email": "Email",
-    "phone": "Phone",
-    "address": "Address",
-}
 
 #: How networks know entities since the last pass, for those that it has seen.
 Embeddings = Callable[[Iterable[Entity]], Mapping[Entity, Sequence[float]]]
@@ -90,16 +78,13 @@ class ArrivalScorer:
         kinds, size = self._model.part.kinds, self._model.embedding
         known = np.broadcast_to(self._model.strangers, (len(names), len(kinds), size)).copy()
         if size:
-            seen = self._embeddings({Entity(LABELS[kind], one[kind]) for one in names for kind in one})
+            seen = self._embeddings({node_of(kind, one[kind]) for one in names for kind in one})
             for row, one in enumerate(names):
                 for column, kind in enumerate(kinds):
-                    if kind in one and (embedding := seen.get(Entity(LABELS[kind], one[kind]))) is not None:
+                    if kind in one and (embedding := seen.get(node_of(kind, one[kind]))) is not None:
                         known[row, column] = embedding
         return known
 
     def _reach(self, time: int) -> None:
         for accused, known_at in self._sayings.known_by(time):
             self._counts.observe_fraud(accused, known_at)
-
-
-assert LABELS.keys() == KINDS.keys()

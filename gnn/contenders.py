@@ -83,8 +83,7 @@ class Field:
     @property
     def names(self) -> tuple[str, ...]:
         """The features that a transaction is judged by."""
-        features = self.dataset.features
-        return (*features.names, *(features.later_names if self.later else []))
+        return tuple(self.dataset.features.names_at(later=self.later))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def explain(dataset: Dataset, scorer: Scorer, row: int, *, later: bool) -> Expla
     """Explain the score of a row. A feature is left out by making it unknown, an entity with all its features."""
     rows = np.array([row])
     own = own_features(dataset, rows, later=later)
-    names = [*dataset.features.names, *(dataset.features.later_names if later else [])]
+    names = dataset.features.names_at(later=later)
     risk = float(scorer.score(dataset, rows)[0])
     known = [column for column in range(len(names)) if not np.isnan(own[0, column])]
     without = np.repeat(own, len(known), axis=0)

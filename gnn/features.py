@@ -18,6 +18,7 @@ from itertools import combinations
 
 import msgspec
 
+from graph.events import Entity
 from graph.schema import HOUR_MS
 
 _MINUTE_MS = 60_000
@@ -33,6 +34,18 @@ KINDS = {
     "email": "email",
     "phone": "phone",
     "address": "shipping_address",
+}
+
+#: Kind of entity → its node's label.
+_LABELS = {
+    "card": "Card",
+    "account": "Account",
+    "device": "Device",
+    "ip": "IP",
+    "merchant": "Merchant",
+    "email": "Email",
+    "phone": "Phone",
+    "address": "Address",
 }
 
 #: Channels as numbers; 0 is none, or another one.
@@ -98,10 +111,14 @@ class FeatureSet(msgspec.Struct, frozen=True):
         """Names at a later pass."""
         return [f"later_{name}" for kind in self.kinds for name in self.counts_of(kind)]
 
+    def names_at(self, *, later: bool) -> list[str]:
+        """All that is known of a transaction at its arrival, or at a later pass."""
+        return [*self.names, *(self.later_names if later else [])]
+
     @property
     def label_names(self) -> list[str]:
         """Those of both that depend on labels."""
-        return [name for name in (*self.names, *self.later_names) if "_fraud_" in name]
+        return [name for name in self.names_at(later=True) if "_fraud_" in name]
 
     def counts_of(self, kind: str) -> list[str]:
         """The windowed counts of a kind of entity."""
@@ -128,6 +145,11 @@ class FeatureSet(msgspec.Struct, frozen=True):
             f"{kind}_amount_mean",
             f"{kind}_amount_ratio",
         ]
+
+
+def node_of(kind: str, entity_id: str) -> Entity:
+    """The node of an entity that features know by its kind and id."""
+    return Entity(_LABELS[kind], entity_id)
 
 
 def count_feature(kind: str, measure: str, window: Window) -> str:

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gnn.arrivals import LABELS
 from gnn.explanation import Explanation
-from gnn.features import in_words
+from gnn.features import in_words, node_of
 from gnn.live_graph import LiveGraph, Named, Payment
 from graph.events import Entity
 from graph.schema import HOUR_MS
@@ -70,7 +69,7 @@ def finding_of(
     group: Sequence[Payment],
     criteria: RingCriteria,
     is_hub: Callable[[Named], bool],
-    explanation: Explanation,
+    explain: Callable[[Payment], Explanation],
     version: str,
 ) -> Finding | None:
     """A group as a finding of a model's ``version``, explained by its riskiest payment; None if none tie it."""
@@ -78,12 +77,13 @@ def finding_of(
     for payment in group:
         for entity in _ties(graph, payment, is_hub):
             sharers.setdefault(entity, set()).add(payment.owner)
-    core = sorted(_entity(entity) for entity, owners in sharers.items() if len(owners) > 1)
+    core = sorted(node_of(*entity) for entity, owners in sharers.items() if len(owners) > 1)
     if not core:
         return None
     members = {Entity("Card", payment.transaction.card) for payment in group}
     members |= {Entity("Account", account) for one in group if (account := one.transaction.account) is not None}
     risks = [payment.risk or 0.0 for payment in group]
+    riskiest = max(group, key=lambda one: one.risk or 0.0)
     anchors = [entity for entity in core if entity.label not in _PLACES] or core
     return Finding(
         rule=RULE,
@@ -109,7 +109,7 @@ def finding_of(
         ),
         parameters={"min_risk": criteria.min_risk, "min_owners": criteria.min_owners},
         part="model",
-        notes=(f"model {version}", *_in_words(max(group, key=lambda one: one.risk or 0.0), explanation)),
+        notes=(f"model {version}", *_in_words(riskiest, explain(riskiest))),
     )
 
 
@@ -131,7 +131,3 @@ def _ties(graph: LiveGraph, payment: Payment, is_hub: Callable[[Named], bool]) -
     for entity in graph.entities(payment.transaction):
         if entity[0] != _NO_TIE and not is_hub(entity):
             yield entity
-
-
-def _entity(entity: Named) -> Entity:
-    return Entity(LABELS[entity[0]], entity[1])

@@ -115,10 +115,10 @@ def embed(dataset: Dataset, learned: Learned, nodes: Ints, kinds: Ints, moment: 
 
 
 @torch.no_grad()
-def judge(dataset: Dataset, learned: Learned, row: int, own: Floats) -> tuple[NDArray[np.float64], Floats]:
+def judge(dataset: Dataset, learned: Learned, row: int, own: Floats) -> NDArray[np.float64]:
     """What the head would say of a transaction were its own features others (v, names): log-odds (v).
 
-    And its entities' embeddings, which stay as they are (kinds * embedding).
+    Its entities' embeddings stay as they are.
     """
     device = _device(learned)
     _, embedded = ask(dataset, learned, np.array([row]))
@@ -126,7 +126,8 @@ def judge(dataset: Dataset, learned: Learned, row: int, own: Floats) -> tuple[ND
     seen = torch.from_numpy(embedded.reshape(1, len(named), -1)).to(device)
     told = torch.from_numpy(learned.own_scaling(own)).to(device)
     odds = learned.network.head(told, seen.expand(len(own), -1, -1), named.expand(len(own), -1))
-    return odds.cpu().numpy().astype(np.float64), embedded[0]
+    found: NDArray[np.float64] = odds.cpu().numpy().astype(np.float64)
+    return found
 
 
 def _device(learned: Learned) -> torch.device:

@@ -62,9 +62,6 @@ class LiveGraph:
         self._sayings = Sayings()
         self.now = 0
 
-    def __len__(self) -> int:
-        return len(self._by_id)
-
     def held(self, transaction_id: str) -> Payment | None:
         """The payment of an id, as long as it is held."""
         return self._by_id.get(transaction_id)

@@ -85,7 +85,7 @@ def feature_columns(dataset: Dataset, rows: Ints, names: tuple[str, ...], *, lat
 
 def columns_of(dataset: Dataset, names: tuple[str, ...], *, later: bool) -> Ints:
     """Which of all features that are known at a moment these are (names)."""
-    known = [*dataset.features.names, *(dataset.features.later_names if later else [])]
+    known = dataset.features.names_at(later=later)
     return np.array([known.index(name) for name in names], dtype=np.int64)
 
 

@@ -28,7 +28,7 @@ class Net:
 
     def what_if(self, dataset: Dataset, row: int, own: NDArray[np.float32]) -> Scores:
         """As the protocol says; entities' embeddings stay."""
-        probabilities: Scores = expit(judge(dataset, self.learned, row, own)[0])
+        probabilities: Scores = expit(judge(dataset, self.learned, row, own))
         return probabilities
 
     def embed(self, dataset: Dataset, nodes: Ints, kinds: Ints, moment: int) -> NDArray[np.float32]:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gnn.arrivals import LABELS
 from gnn.drift import Baseline, read_baseline
+from gnn.features import node_of
 from gnn.learned_rings import RingCriteria, finding_of, hanging_together
 from gnn.live_graph import LiveGraph, Named, Payment
 from gnn.part import read_part
@@ -184,8 +184,7 @@ class Scoring:
             return
         scores = np.array([risk for risk, _, _ in settled], dtype=np.float64)
         own = np.stack([np.concatenate([arrival, later]) for _, arrival, later in settled])
-        features = passes.graph.features
-        drift = self._baseline.stability(scores, own, [*features.names, *features.later_names])
+        drift = self._baseline.stability(scores, own, passes.graph.features.names_at(later=True))
         score = drift.pop("score")
         self._metrics.drift.replace({"score": score, "inputs": float(np.median(list(drift.values())))})
 
@@ -222,7 +221,7 @@ class Scoring:
             if one.risk is not None
         )
         entities = (
-            Score(Entity(LABELS[entity[0]], entity[1]), risk, known.get(entity))
+            Score(node_of(*entity), risk, known.get(entity))
             for entity in passed.entities
             if (risk := passes.risk(entity)) is not None
         )
@@ -233,10 +232,10 @@ class Scoring:
         risky = [one for one in passed.payments if one.risk is not None and one.risk >= criteria.min_risk]
         hubs = _Hubs(self._graph)
         hubs.ask(entity for one in risky for entity in graph.entities(one.transaction))
-        found = []
-        for group in hanging_together(graph, risky, criteria, hubs):
-            why = passes.explained(max(group, key=lambda one: one.risk or 0.0))
-            found.append(finding_of(graph, group, criteria, hubs, why, version))
+        found = (
+            finding_of(graph, group, criteria, hubs, passes.explained, version)
+            for group in hanging_together(graph, risky, criteria, hubs)
+        )
         return [finding for finding in found if finding is not None]
 
 
@@ -266,7 +265,7 @@ class _Hubs:
 
     def ask(self, entities: Iterable[Named]) -> None:
         """Read about those of which nothing is known yet, all at once."""
-        new = {Entity(LABELS[one[0]], one[1]): one for one in entities if one not in self._known}
+        new = {node_of(*one): one for one in entities if one not in self._known}
         self._known |= dict.fromkeys(new.values(), False)
         self._known |= {new[hub]: True for hub, _ in hubs_among(self._graph, new)}
 
