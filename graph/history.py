@@ -27,7 +27,7 @@ _TRANSACTIONS = (
 
 _WITH_LABELS = (
     "MATCH (t)<-[:MADE]-(c:Card) OPTIONAL MATCH (t)-[:SHIPPED_TO]->(a:Address) "
-    "OPTIONAL MATCH (p:Account {id: t.account}) "
+    "OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')}) "  # ArcadeDB scans the label for a null
     "CALL { WITH t MATCH (l:Label {subject: t.id}) WHERE l.kind = 'Transaction' "
     "RETURN collect([l.source, l.verdict, l.time, l.fraud_since]) AS sayings } "
     "RETURN t.id AS transaction_id, t.time AS event_time, c.id AS card, t.amount AS amount, "

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from graph.driver import Graph, Row
 from graph.errors import ServiceError, Unavailable
-from graph.events import Entity
+from graph.events import Entity, Transaction
 from graph.rows import EntityState, TouchTimes
 from graph.writer import Written
 from queries.findings import finding_of
@@ -48,17 +48,18 @@ class Touches:
 
     ``times``: when, and ``states``: with what counters after the batch.
     ``late``: those of the times that are older than the entity's newest event before the batch, and those of
-    labels: a verdict on one card changes what later verdicts on others see.
+    labels: a verdict on one card changes what later verdicts on others see. ``transactions``: what touched.
     """
 
     times: TouchTimes = field(default_factory=dict)
     states: Mapping[str, Mapping[str, EntityState]] = field(default_factory=dict)
     late: TouchTimes = field(default_factory=dict)
+    transactions: Sequence[Transaction] = ()
 
     @classmethod
     def of(cls, written: Written) -> Touches:
         """What a written batch touched."""
-        touches = cls(written.touches, written.entities)
+        touches = cls(written.touches, written.entities, transactions=written.accepted)
         for label, touched in written.touches.items():
             states = written.entities[label]
             for entity_id, times in touched.items():
@@ -241,6 +242,7 @@ def _touched(rule: Rule, touches: Touches, later: _Later) -> int:
 
 def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
     """One row for each run of touches of each anchor that passes the rule's gate."""
+    fitting = _of_fitting_transactions(rule, touches)
     for label in rule.header.anchor:
         touched, again = touches.times.get(label, {}), later.get(label, {})
         states = touches.states.get(label, {})
@@ -250,11 +252,27 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
                 if not _passes(rule, state):
                     continue
                 times = _not_alone(rule, state, times)
+            if fitting is not None:
+                times = [time for time in times if (label, entity_id, time) in fitting]
             if entity_id in again:
                 retested = (touch for touch, ms in again[entity_id].items() if ms <= rule.window_ms)
                 times = sorted({*times, *retested})
             for run in runs(times, rule.window_ms):
                 yield {"label": label, "id": entity_id, "first": run[0], "last": run[-1], "times": run}
+
+
+def _of_fitting_transactions(rule: Rule, touches: Touches) -> set[tuple[str, str, int]] | None:
+    """The touches (label, id, time) at which a rule may hold, or ``None`` if it may at all of them."""
+    wanted = rule.header.touch
+    if wanted is None:
+        return None
+    return {
+        (label, entity_id, transaction.event_time)
+        for transaction in touches.transactions
+        if wanted.fits(transaction)
+        for label, entity_id in transaction.entities()
+        if label in rule.header.anchor
+    }
 
 
 def _passes(rule: Rule, state: EntityState) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from graph.events import Entity
+from graph.events import Channel, Entity, Status, Transaction
 from graph.schema import ENTITY_LABELS
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -64,6 +64,22 @@ class FalsePositive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fixture: Text
 
 
+class TouchedBy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a transaction has to be like for a rule to hold at its touch."""
+
+    status: list[Status] | None = None
+    channel: list[Channel] | None = None
+    promotion: bool = False
+
+    def fits(self, transaction: Transaction) -> bool:
+        """Whether a transaction is like that."""
+        return (
+            (self.status is None or transaction.status in self.status)
+            and (self.channel is None or transaction.channel in self.channel)
+            and (not self.promotion or transaction.promotion is not None)
+        )
+
+
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the TOML header of a rule file says; ``queries/rules/README.md`` explains each key."""
 
@@ -74,6 +90,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     severity: Severity
     anchor: list[str]
     gate: dict[str, str] = {}
+    touch: TouchedBy | None = None
     identity: Annotated[list[str], msgspec.Meta(min_length=1)]
     returns: dict[str, Column]
     budget_ms: Annotated[int, msgspec.Meta(ge=1)]

@@ -167,7 +167,7 @@ CALL {
     WHERE c.first_seen > t.time - $max_age_ms
     RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
   }
-  OPTIONAL MATCH (p:Account {id: t.account})
+  OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
   WITH a, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
   WHERE t.time > a.first - $window_ms AND t.time <= a.last AND NOT customer
   RETURN collect({bin: c.bin, card: c.id, time: t.time}) AS refused
@@ -191,7 +191,7 @@ CALL {
     WHERE c.bin = bin AND (t.status = 'declined' OR c.first_seen > t.time - $max_age_ms)
     RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
   }
-  OPTIONAL MATCH (p:Account {id: t.account})
+  OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
   WITH a, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
   WHERE t.time > a.first - $window_ms AND t.time <= a.last
   WITH t, c, customer ORDER BY t.time DESC, t.id

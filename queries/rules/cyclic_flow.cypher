@@ -6,6 +6,7 @@ status = "stable"
 severity = "high"
 anchor = ["Account"]
 gate = { senders = "min_senders" }
+touch = { channel = ["transfer"], status = ["approved"] }
 identity = ["account_ids"]
 budget_ms = 200
 rationale = """

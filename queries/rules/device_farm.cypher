@@ -205,7 +205,7 @@ CALL {
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   WITH t, c, u, m, x, coalesce(x.id, t.billing_address) AS address
-  OPTIONAL MATCH (y:Address {id: address})
+  OPTIONAL MATCH (y:Address {id: coalesce(address, '')})
   RETURN t, c.id AS card, u.first_seen AS since, m.first_seen AS watched, address, y.hub_since AS until
 }
 WITH a, d, t.account AS account,

@@ -6,6 +6,7 @@ status = "stable"
 severity = "high"
 anchor = ["Card"]
 gate = { gap_ms = "max_journey_ms" }
+touch = { channel = ["pos", "atm"], status = ["approved", "declined"] }
 identity = ["card"]
 budget_ms = 250
 rationale = """

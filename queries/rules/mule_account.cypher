@@ -6,6 +6,7 @@ status = "stable"
 severity = "high"
 anchor = ["Account"]
 gate = { senders = "min_senders" }
+touch = { channel = ["transfer", "atm"], status = ["approved"] }
 identity = ["account"]
 budget_ms = 150
 rationale = """

@@ -5,6 +5,7 @@ version = 3
 status = "stable"
 severity = "medium"
 anchor = ["Device"]
+touch = { status = ["approved"], promotion = true }
 identity = ["device", "promotion"]
 budget_ms = 100
 rationale = """

@@ -5,6 +5,7 @@ version = 5
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
+touch = { status = ["refunded"] }
 identity = ["email", "phone", "address", "device"]
 budget_ms = 100
 rationale = """
@@ -192,6 +193,8 @@ CALL {
 WITH a, moments, x, collect({id: q.id, opened: coalesce(q.created, q.first_seen), since: since,
                              refunds: refunds}) AS holders
 WHERE size([q IN holders WHERE size(q.refunds) > 0]) >= $min_accounts
+WITH a, moments, x, holders, reduce(n = 0, q IN holders | n + size(q.refunds)) AS made
+WHERE made >= CASE WHEN labels(x)[0] = 'Email' THEN $min_email_refunds ELSE $min_refunds END OR made >= $min_old_refunds
 UNWIND holders AS q
 CALL {
   WITH a, q

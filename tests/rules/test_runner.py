@@ -19,7 +19,7 @@ from queries.late import later_touches
 from queries.loader import load_rule
 from queries.observer import Observer
 from queries.runner import Runner, Touches, runs
-from queries.spec import Rule
+from queries.spec import Rule, TouchedBy
 from tests.rules.rule_files import BODY, write_rule
 from tests.transactions import MINUTE, NOON, transaction
 
@@ -115,6 +115,31 @@ def test_the_gate_keeps_out_touches_long_after_the_one_before(
     touches = Touches({"Device": {"d": [time * MINUTE for time in times]}}, {"Device": {"d": state}})
     rows = [row for rows in run(gated, touches).anchors for row in rows]
     assert [time // MINUTE for row in rows for time in row["times"]] == asked
+
+
+@pytest.mark.parametrize(
+    ("touch", "asked"),
+    [
+        (None, [0, 1, 2]),
+        (TouchedBy(status=["declined", "refunded"]), [1, 2]),
+        (TouchedBy(status=["declined"], promotion=True), [2]),
+        (TouchedBy(channel=["atm"]), []),
+    ],
+)
+def test_only_touches_by_such_transactions_are_tested(
+    rule: Rule, touch: TouchedBy | None, asked: list[int]
+) -> None:
+    particular = msgspec.structs.replace(rule, header=msgspec.structs.replace(rule.header, touch=touch))
+    told = [
+        transaction("t0", "c0", device="d", event_time=0),
+        transaction("t1", "c1", device="d", event_time=1, status="declined"),
+        transaction("t2", "c2", device="d", event_time=2, status="declined", promotion="P"),
+        transaction("t3", "c3", device="e", event_time=0, status="declined"),
+    ]
+    state = EntityState("", 5, 0, 0, NEVER, None)
+    touches = Touches({"Device": {"d": [0, 1, 2]}}, {"Device": {"d": state}}, transactions=told)
+    rows = [row for rows in run(particular, touches).anchors for row in rows]
+    assert [time for row in rows for time in row["times"]] == asked
 
 
 def test_a_query_takes_a_bounded_number_of_anchors(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
