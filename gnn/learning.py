@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
@@ -48,38 +50,91 @@ def learn(
     *,
     validate: Ints | None = None,
     later: bool = False,
+    devices: int | None = None,
 ) -> Learned:
     """Train on rows ``train``; only ``fraud`` (n) of these, and of ``validate``, is looked at.
 
     With rows to ``validate`` on, the epoch with the best average precision there is kept; without them all epochs
-    of the recipe are gone through.
+    of the recipe are gone through. On several ``devices`` (all GPUs, if there are several) each learns from a part
+    of every batch, in a process of its own, and from what the others' parts say.
     """
-    fabric = Fabric(accelerator="auto", devices=1)
-    fabric.seed_everything(seed, verbose=False)
-    rng = np.random.default_rng(seed)
-    own = own_features(dataset, slice(None), later=later)
-    shape = Shape(
-        dataset.features.kinds,
-        inputs=dataset.arrival.shape[1],
-        extra=own.shape[1] - dataset.arrival.shape[1],
-        hidden=recipe.hidden,
-        embedding=recipe.embedding,
+    count = devices or max(1, torch.cuda.device_count())
+    fabric = Fabric(
+        accelerator="auto",
+        devices=count,
+        # A part of a batch need not have every kind of entity: some parameters have no gradient then.
+        strategy=DDPStrategy(start_method="spawn", find_unused_parameters=True) if count > 1 else "auto",
     )
-    scaling, own_scaling = Scaling.of(dataset.arrival[train]), Scaling.of(own[train])
-    bare = Network(shape)
+    lesson = _Lesson.of(dataset, fraud, train, recipe, seed, validate, later=later)
+    learned = lesson.begun()
+    # Bound, and not handed over: what is handed over, the launcher searches for modules.
+    state, epochs = fabric.launch(partial(_fit, lesson=lesson))
+    learned.network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    fabric.to_device(learned.network)
+    return replace(learned, epochs=epochs)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What every device is told: a network begins where its seed says, in each process anew."""
+
+    dataset: Dataset
+    fraud: Bools
+    train: Ints
+    validate: Ints | None
+    recipe: Recipe
+    seed: int
+    later: bool
+    shape: Shape
+    scaling: Scaling
+    own_scaling: Scaling
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        fraud: Bools,
+        train: Ints,
+        recipe: Recipe,
+        seed: int,
+        validate: Ints | None,
+        *,
+        later: bool,
+    ) -> _Lesson:
+        own = own_features(dataset, slice(None), later=later)
+        shape = Shape(
+            dataset.features.kinds,
+            inputs=dataset.arrival.shape[1],
+            extra=own.shape[1] - dataset.arrival.shape[1],
+            hidden=recipe.hidden,
+            embedding=recipe.embedding,
+        )
+        scaling, own_scaling = Scaling.of(dataset.arrival[train]), Scaling.of(own[train])
+        return cls(dataset, fraud, train, validate, recipe, seed, later, shape, scaling, own_scaling)
+
+    def begun(self) -> Learned:
+        Fabric.seed_everything(self.seed, verbose=False)
+        network = Network(self.shape)
+        return Learned(network, self.recipe, self.scaling, self.own_scaling, self.later, self.recipe.epochs)
+
+
+def _fit(fabric: Fabric, *, lesson: _Lesson) -> tuple[dict[str, Floats], int]:
+    """Train on this device, beside the others: the best state, as arrays that outlive a process, and its epoch."""
+    learned, recipe, fraud, later = lesson.begun(), lesson.recipe, lesson.fraud, lesson.later
+    bare, rng = learned.network, np.random.default_rng(lesson.seed)
     network, optimizer = fabric.setup(
         bare, torch.optim.AdamW(bare.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     )
-    learned = Learned(bare, recipe, scaling, own_scaling, later, 0)
-    inputs = _inputs(dataset, learned, fabric.device)
+    inputs = _inputs(lesson.dataset, learned, fabric.device)
     loss_of = torch.nn.BCEWithLogitsLoss()
     best_score, best_state, best_epoch = -1.0, bare.state_dict(), recipe.epochs
     sample = None
-    if validate is not None:
-        sample = _thinned(fraud, validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
+    if lesson.validate is not None:
+        sample = _thinned(fraud, lesson.validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
     for epoch in range(1, recipe.epochs + 1):
         network.train()
-        for rows in _batches(fraud, train, recipe, rng):
+        for batch in _batches(fraud, lesson.train, recipe, rng):
+            rows = _own_part(batch, fabric)
             odds, _ = network(*inputs.of(rows, inputs.moments(rows, recipe, later=later)))
             loss = loss_of(odds, torch.from_numpy(fraud[rows].astype(np.float32)).to(fabric.device))
             optimizer.zero_grad()
@@ -87,14 +142,21 @@ def learn(
             optimizer.step()
         if sample is None:
             continue
-        score = float(average_precision_score(fraud[sample], _asked(learned, inputs, sample)[0]))
+        said = float(average_precision_score(fraud[sample], _asked(learned, inputs, sample)[0]))
+        score = fabric.broadcast(said)  # one says how good it is, so that all stop at the same epoch
         if score > best_score:
             best_score, best_state, best_epoch = score, copy.deepcopy(bare.state_dict()), epoch
         if epoch - best_epoch >= recipe.patience:
             break
-    if sample is not None:
-        bare.load_state_dict(best_state)
-    return Learned(bare, recipe, scaling, own_scaling, later, best_epoch)
+    kept = best_state if sample is not None else bare.state_dict()
+    return {name: value.cpu().numpy() for name, value in kept.items()}, best_epoch
+
+
+def _own_part(batch: Ints, fabric: Fabric) -> Ints:
+    """A device's equal part of a batch; of too few rows for all of them each has the first."""
+    parts = fabric.world_size
+    even = batch[: len(batch) // parts * parts] if len(batch) >= parts else np.repeat(batch[:1], parts)
+    return even[fabric.global_rank :: parts]
 
 
 def ask(dataset: Dataset, learned: Learned, rows: Ints) -> tuple[NDArray[np.float64], Floats]:

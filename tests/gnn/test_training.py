@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 
 from gnn.card import Card
 from gnn.contenders import CONTENDERS, SERVABLE
 from gnn.dataset import Dataset, load_dataset
+from gnn.learning import ask, learn
 from gnn.measures import calibrated, measure, reliability
 from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
@@ -49,6 +52,19 @@ def test_the_graph_tells_what_a_payment_by_itself_does_not(card: Card) -> None:
 def test_a_network_learns_what_its_entities_did(card: Card) -> None:
     told = card.moments["later"].contenders
     assert told["network"].average_precision > told["row"].average_precision + 0.2
+
+
+def test_two_devices_learn_what_one_does(folder: Path) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    odds: list[NDArray[np.float64]] = []
+    for devices in (1, 2):
+        learned = learn(dataset, fraud, split.learned, RECIPE, 0, validate=split.validated, devices=devices)
+        odds.append(ask(dataset, learned, split.test)[0])
+    # Not the same to the bit: what is dropped out while learning differs.
+    assert np.asarray(np.corrcoef(odds))[0, 1] > 0.98
+    alone, together = (average_precision_score(fraud[split.test], one) for one in odds)
+    assert abs(alone - together) < 0.05
 
 
 def test_what_is_stored_says_the_same(folder: Path, card: Card) -> None:
