@@ -74,11 +74,36 @@ class Summary(NamedTuple):
         )
 
 
+class _Model(NamedTuple):
+    """A promoted model in use, with what is held of the graph for it."""
+
+    version: str
+    passes: Passes
+    arrival: Scorer
+    baseline: Baseline | None
+
+    @classmethod
+    def load(cls, version: str, folder: Path, before: _Model | None) -> _Model:
+        """The model in a folder; it takes over what one before it held, if that is of use to it.
+
+        Raises:
+            ConfigurationError: the model is damaged.
+        """
+        scorer, part = load(folder / "later"), read_part(folder / "later")
+        arrival, baseline = load(folder / "arrival"), read_baseline(folder / "later")
+        if before is not None and before.passes.graph.features == part.features:
+            passes = before.passes
+            passes.scorer, passes.later_ms = scorer, part.later_ms
+        else:
+            passes = Passes(LiveGraph(part.features), scorer, part.later_ms)
+        return cls(version, passes, arrival, baseline)
+
+
 class Scoring:
     """Follows the promoted model and the graph, pass by pass.
 
     What models count by is held in memory and read back from the graph at the first pass, and whenever a model
-    that looks at other kinds of entities is promoted.
+    that looks at other kinds of entities is promoted. A model that cannot be loaded leaves the one before in use.
     """
 
     def __init__(
@@ -96,10 +121,7 @@ class Scoring:
         self._assembler = assembler
         self._criteria = criteria
         self._metrics = metrics
-        self._passes: Passes | None = None
-        self._arrival: Scorer | None = None
-        self._version: str | None = None
-        self._baseline: Baseline | None = None
+        self._model: _Model | None = None
         self._settled: deque[Payment] = deque(maxlen=_FOR_DRIFT)
         self._unfinished: tuple[Passed, list[Waiting]] | None = None
         self._caught_up = False
@@ -108,28 +130,24 @@ class Scoring:
         """One pass over what has changed since the last; the first one over everything that was never scored.
 
         Raises:
-            ConfigurationError: the promoted model is damaged.
+            ConfigurationError: the promoted model is damaged, and there was none before it.
             Unavailable: the graph is away; the next pass does what this one did not.
             Fenced: another scorer has claimed the graph.
         """
         started = time.monotonic()
         self._promoted.refresh()
-        version, folder = self._promoted.version, self._promoted.folder
-        if version is None or folder is None:
+        model = self._model = self._to_use()
+        if model is None:
             return Summary(None)
-        passes = self._passes
-        if passes is None or version != self._version or not self._caught_up:
-            passes = self._passes = self._loaded(folder)
-            self._version = version
-        done = Summary(version)
-        for passed, looked_at in self._looked(passes):
+        done = Summary(model.version)
+        for passed, looked_at in self._looked(model.passes):
             self._unfinished = passed, looked_at
-            nodes, findings = self._settle(passes, passed, looked_at, version)
+            nodes, findings = self._settle(model, passed, looked_at)
             self._unfinished = None
             done = done.and_then(len(passed.payments), nodes, findings)
         self._caught_up = True
         if done.payments:
-            self._measure_drift(passes)
+            self._measure_drift(model)
         seconds = time.monotonic() - started
         self._metrics.pass_seconds.record(seconds)
         return done._replace(seconds=round(seconds, 3))
@@ -152,10 +170,27 @@ class Scoring:
         if done.payments:
             log.info("pass_done", extra=done._asdict())
 
-    def _settle(self, passes: Passes, passed: Passed, looked_at: list[Waiting], version: str) -> tuple[int, int]:
+    def _to_use(self) -> _Model | None:
+        """The promoted model; the one before while that cannot be loaded, and neither if there is none."""
+        version, folder = self._promoted.version, self._promoted.folder
+        before = self._model if self._caught_up else None
+        if version is None or folder is None or (before is not None and before.version == version):
+            return before
+        try:
+            model = _Model.load(version, folder, before)
+        except Exception:
+            if before is None:
+                raise
+            log.exception("model_not_loaded", extra={"version": version, "in_use": before.version})
+            return before
+        self._settled.clear()
+        self._caught_up = before is not None and model.passes is before.passes
+        return model
+
+    def _settle(self, model: _Model, passed: Passed, looked_at: list[Waiting]) -> tuple[int, int]:
         """Write what a pass has scored, and make rings of it; returns how many nodes and findings."""
-        findings = self._findings(passes, passed, version)
-        scores = self._scores(passes, passed)
+        version, passes = model.version, model.passes
+        findings, scores = self._findings(passes, passed, version), self._scores(model, passed)
         self._store.write(scores, model=version, time=passed.moment)
         if findings:
             self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
@@ -166,25 +201,14 @@ class Scoring:
         self._settled.extend(one for one in passed.payments if one.time + passes.later_ms < passed.moment)
         return len(scores), len(findings)
 
-    def _loaded(self, folder: Path) -> Passes:
-        """The model in a folder, with what is held of the graph if that is of use to it."""
-        scorer, part = load(folder / "later"), read_part(folder / "later")
-        self._arrival, self._baseline = load(folder / "arrival"), read_baseline(folder / "later")
-        self._settled.clear()
-        if self._caught_up and self._passes is not None and self._passes.graph.features == part.features:
-            self._passes.scorer, self._passes.later_ms = scorer, part.later_ms
-            return self._passes
-        self._caught_up = False
-        return Passes(LiveGraph(part.features), scorer, part.later_ms)
-
-    def _measure_drift(self, passes: Passes) -> None:
+    def _measure_drift(self, model: _Model) -> None:
         """How far the latest payments, as they were looked at last, are from what the model was measured on."""
         settled = [(one.risk, one.arrival, one.later) for one in self._settled if one.later is not None]
-        if self._baseline is None or len(settled) < _FOR_DRIFT // 10:
+        if model.baseline is None or len(settled) < _FOR_DRIFT // 10:
             return
         scores = np.array([risk for risk, _, _ in settled], dtype=np.float64)
         own = np.stack([np.concatenate([arrival, later]) for _, arrival, later in settled])
-        drift = self._baseline.stability(scores, own, passes.graph.features.names_at(later=True))
+        drift = model.baseline.stability(scores, own, model.passes.graph.features.names_at(later=True))
         score = drift.pop("score")
         self._metrics.drift.replace({"score": score, "inputs": float(np.median(list(drift.values())))})
 
@@ -213,8 +237,9 @@ class Scoring:
                 yield passes.look(new), []
         yield Passed(passes.graph.now, [], []), waiting
 
-    def _scores(self, passes: Passes, passed: Passed) -> list[Score]:
-        known = passes.embedded(passed.entities, self._arrival) if self._arrival is not None else {}
+    def _scores(self, model: _Model, passed: Passed) -> list[Score]:
+        passes = model.passes
+        known = passes.embedded(passed.entities, model.arrival)
         payments = (
             Score(Entity("Transaction", one.transaction.transaction_id), one.risk)
             for one in passed.payments

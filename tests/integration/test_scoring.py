@@ -215,6 +215,23 @@ def test_a_promotion_is_taken_up_without_a_restart(
     assert {row["model"] for row in rows} == {first, second}
 
 
+def test_a_model_that_cannot_be_loaded_leaves_the_one_before_in_use(
+    graph: Graph, beside: Beside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringwatch.promoted_model._ASK_EVERY_S", 0.0)
+    write(graph, HONEST)
+    first = beside.scoring.once().model
+    damaged = write_model(tmp_path, seed=4)
+    (damaged / "arrival" / "part.json").write_text("{}")
+    promote(damaged, tmp_path / "models")
+    write(graph, RING)
+    done = beside.scoring.once()
+    assert (done.model, done.payments) == (first, len(RING) + len(YOUNG))
+    second = promote(write_model(tmp_path / "mended", seed=4), tmp_path / "models")
+    write(graph, MORE)
+    assert beside.scoring.once().model == second
+
+
 def test_without_a_model_nothing_is_done(graph: Graph, tmp_path: Path) -> None:
     open_registry(str(tmp_path / "models"))
     beside = Beside(graph, tmp_path)
