@@ -1,8 +1,9 @@
-"""What a pass costs, by what has changed and by how large the graph is: ``python -m benchmarks.scoring``.
+"""What scores cost, by what has changed and by how large the graph is: ``python -m benchmarks.scoring``.
 
 A simulated stream is written to fresh embedded engines and scored by trees that were fitted to its beginning with
 labels of chance: the figures say what passes cost, not how good scores are. On graphs of two sizes passes over few
 and over many new payments take turns; beside them stands what the same graph costs when nobody has scored it yet.
+While the graphs are filled, batches whose payments are scored as they arrive take turns with batches that are not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,8 @@ from rich.table import Table
 from benchmarks.engines import Endpoint, fresh_engine
 from benchmarks.machine import Machine
 from benchmarks.stream import BATCH, simulated
+from gnn.arrival_model import ArrivalModel
+from gnn.arrivals import ArrivalScorer
 from gnn.dataset import load_dataset
 from gnn.snapshot import write_snapshot
 from graph.events import Transaction
@@ -36,6 +40,15 @@ from tests.worker import CARD_KEY
 _SEED = 1
 _FITTED_TO = 20_000
 _FRAUD = 0.01
+#: So many turns warm the engine up, and are not counted.
+_WARM_UP = 2
+
+
+class Filled(NamedTuple):
+    """Seconds that two batches after each other took to write: without scores, and scored as they arrive."""
+
+    bare: float
+    scored: float
 
 
 class Passed(NamedTuple):
@@ -60,25 +73,45 @@ def main() -> None:
         folder = Path(scratch)
         payments = _payments(folder, max(chosen.sizes) + chosen.turns * sum(chosen.changes))
         _promote_trees(payments[:_FITTED_TO], folder)
+        filled: dict[int, list[Filled]] = {}
         found: list[Passed] = []
         for size in chosen.sizes:
             with fresh_engine("arcadedb") as endpoint:
+                filled[size] = fill(endpoint, folder, payments[:size])
                 found += measure(endpoint, folder, payments, size, chosen.changes * chosen.turns)
+    console.print(_arrivals(filled))
     console.print(_table(found))
+
+
+def fill(endpoint: Endpoint, folder: Path, payments: Sequence[Transaction]) -> list[Filled]:
+    """Write payments, every second batch of them with scores."""
+    model = ArrivalModel(folder / "model" / "arrival")
+    scorer = ArrivalScorer(model, "benchmark", lambda _: {})
+    turns: list[Filled] = []
+    with endpoint.connect() as graph:
+        bare, scored = GraphWriter(graph), GraphWriter(graph, describe=lambda new, _: scorer.describe(new))
+        for start in range(0, len(payments), 2 * BATCH):
+            first, second = payments[start : start + BATCH], payments[start + BATCH : start + 2 * BATCH]
+            began = time.perf_counter()
+            bare.write(first)
+            between = time.perf_counter()
+            scorer.remember((payment, ()) for payment in first)
+            again = time.perf_counter()
+            scored.write(second)
+            turns.append(Filled(between - began, time.perf_counter() - again))
+    return turns
 
 
 def measure(
     endpoint: Endpoint, folder: Path, payments: Sequence[Transaction], size: int, changes: Iterable[int]
 ) -> list[Passed]:
-    """A pass over the first ``size`` payments, and one for each further lot."""
+    """A pass over the ``size`` payments that are in the graph, and one for each further lot."""
     settings = endpoint.settings()
     with (
         endpoint.connect() as graph,
         opened_scoring(settings, str(folder / "models"), Metrics.create()) as scoring,
     ):
         writer = GraphWriter(graph)
-        for start in range(0, size, BATCH):
-            writer.write(payments[start : min(start + BATCH, size)])
         found = [Passed(size, size, scoring.once())]
         start = size
         for new in changes:
@@ -101,6 +134,16 @@ def _promote_trees(payments: Sequence[Transaction], folder: Path) -> None:
     dataset, _ = load_dataset(folder / "snapshot")
     fraud = np.random.default_rng(_SEED).random(len(dataset)) < _FRAUD
     promote(write_trees(dataset, fraud, folder / "model", _SEED), folder / "models")
+
+
+def _arrivals(filled: Mapping[int, Sequence[Filled]]) -> Table:
+    shown = Table(title="at arrival: what writing takes with scores, as a share of without; quartiles")
+    for column in ("payments in the graph", "lower", "median", "upper"):
+        shown.add_column(column, justify="right")
+    for size, turns in filled.items():
+        ratios = [turn.scored / turn.bare for turn in turns[_WARM_UP:]]
+        shown.add_row(f"{size:,}", *(f"{one:.2f}" for one in statistics.quantiles(ratios, method="inclusive")))
+    return shown
 
 
 def _table(found: Sequence[Passed]) -> Table:
