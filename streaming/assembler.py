@@ -192,9 +192,9 @@ class Assembler:
             self._take(detection)
         self._apply_allow_list()
         updates = self._book.updates()
-        for update in updates:
-            if update.changes:
-                update.ring.learned = self._store.learned(_latest(update.ring))
+        if due := {update.ring.id: update.ring for update in updates if update.changes}:
+            for ring_id, learned in self._store.learned({key: _latest(ring) for key, ring in due.items()}).items():
+                due[ring_id].learned = learned
         letters = self._letters(updates, lane)
         mark = BatchMark(self._checkpoints, "assembled", ends)
 

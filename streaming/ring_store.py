@@ -8,7 +8,8 @@ takes the same lock, and counts the verdicts there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -144,18 +145,17 @@ class RingStore:
             for row in rows
         }
 
-    def learned(self, transaction_ids: Sequence[str]) -> Learned:
-        """What models say of transactions; of several models the one that scored last is named."""
-        rows = self._graph.read(
-            "UNWIND $ids AS id MATCH (t:Transaction {id: id}) WHERE t.risk IS NOT NULL "
-            "RETURN t.risk AS risk, t.risk_model AS model, t.risk_time AS time",
-            ids=list(transaction_ids),
-        )
-        if not rows:
-            return Learned(None, None, 0, len(transaction_ids))
-        mean = sum(row["risk"] for row in rows) / len(rows)
-        latest = max(rows, key=lambda row: (row["time"], row["model"]))
-        return Learned(round(mean, 6), latest["model"], len(rows), len(transaction_ids))
+    def learned(self, payments: Mapping[str, Sequence[str]]) -> dict[str, Learned]:
+        """What models say of rings, by the transactions of each; of several models the last to score is named."""
+        scored: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in self._graph.read(
+            "UNWIND $rings AS ring UNWIND ring.payments AS id MATCH (t:Transaction {id: id}) "
+            "WHERE t.risk IS NOT NULL "
+            "RETURN ring.id AS ring, t.risk AS risk, t.risk_model AS model, t.risk_time AS time",
+            rings=[{"id": ring_id, "payments": list(ids)} for ring_id, ids in payments.items()],
+        ):
+            scored[row["ring"]].append(row)
+        return {ring_id: _learned(scored[ring_id], len(ids)) for ring_id, ids in payments.items()}
 
     def outbox(self, lane: str) -> list[Letter]:
         """The alerts of a lane that are not known to be published, oldest first."""
@@ -227,6 +227,14 @@ class RingStore:
             last = letters[-1]
             tx.run("MERGE (l:Ledger {id: $id}) SET l.number = $number", id=f"lane|{last.lane}", number=last.number)
         return int(new_version)
+
+
+def _learned(rows: Sequence[Row], asked: int) -> Learned:
+    if not rows:
+        return Learned(None, None, 0, asked)
+    mean = sum(row["risk"] for row in rows) / len(rows)
+    latest = max(rows, key=lambda row: (row["time"], row["model"]))
+    return Learned(round(mean, 6), latest["model"], len(rows), asked)
 
 
 def _resolved(read: _Read, ring_ids: Iterable[str]) -> dict[str, Ring]:
