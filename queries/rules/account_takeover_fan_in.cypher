@@ -38,7 +38,7 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
-strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address or, nothing being delivered, are declined, do the others' round of shops or spend far more than usual" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, or are declined, make the same round of shops or spend far more than usual" }
 
 [[false_positives]]
 name = "a shared computer, in a library"

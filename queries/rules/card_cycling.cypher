@@ -39,7 +39,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young or unknown account billed or sent to an address that no other had, or tried at one merchant in a rush or after a refusal" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that look tried out: refused at first, at an address that no other account has, or in a rush at one merchant" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"

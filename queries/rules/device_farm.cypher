@@ -39,7 +39,7 @@ device = { role = "core", label = "Device" }
 card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window; min_cards at least, unless all accounts are told to be young and share nothing else" }
+cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window (min_cards at least, unless all accounts are young strangers)" }
 owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 

@@ -40,7 +40,7 @@ peer_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 ips = { role = "measure", threshold = "min_ips", means = "addresses new to the card that it paid from in the window" }
-signs = { role = "measure", threshold = "min_signs", means = "declined payments, other cards that came to its devices or its new delivery addresses the same day, and networks beyond min_networks (one more where no device is told, one less for each address that many share and that min_ips needs)" }
+signs = { role = "measure", threshold = "min_signs", means = "further signs: declined payments, other cards on its devices or at its new addresses that day, networks beyond min_networks" }
 networks = { role = "measure", threshold = "min_networks", means = "networks that those addresses belong to" }
 
 [[false_positives]]
