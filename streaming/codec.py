@@ -9,7 +9,10 @@ quotes a value. What the fields accept:
 - times: RFC 3339 (no offset means UTC), epoch milliseconds, or epoch seconds (numbers below 10^11), as a number
   or a string; strings in ``time_format`` instead where one is given;
 - amounts: numbers or numeric strings in major units;
-- status and channel: any case.
+- status and channel: in any case, and in the other words of :mod:`streaming.words`;
+- ``n/a``, ``unknown`` and the like are no value.
+
+A receiving account makes a transfer, and the merchant of a transfer is its receiving account.
 
 This module refuses to read files or topics, and keeps no clear card number.
 """
@@ -22,12 +25,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache, partial
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from graph.errors import BadEvent
-from graph.events import Channel, Status, Transaction
+from graph.events import Transaction
 from streaming.card_numbers import holds_card_number, mask
 from streaming.identifiers import normalise_ip, normalise_text
 from streaming.instants import Instants
@@ -44,13 +47,12 @@ from streaming.scalars import (
 )
 from streaming.secret_fields import holds_secret, is_secret_name, mentions_secret, secret_field
 from streaming.tokens import CardTokenizer
+from streaming.words import CHANNELS, STATUSES
 
 LARGEST_EVENT_BYTES = 1 << 20
 _REQUIRED = ("transaction_id", "event_time", "card", "amount")
 _REMEMBERED = 32_768  # readings of each kind: a stream repeats its cards, merchants and devices
 _COUNTED_NAMES = 1000
-_STATUSES = frozenset(get_args(Status))
-_CHANNELS = frozenset(get_args(Channel))
 _IDENTIFIED_AS = {"Address": "shipping_address", "Transaction": "transaction_id", "Ring": "transaction_id"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -98,13 +100,14 @@ class Codec:
             "longitude": (partial(read_coordinate, limit_degrees=180), None),
             # And these have few values, or cost more than looking them up.
             "currency": _remember(read_currency),
-            "status": _remember(partial(read_word, allowed=_STATUSES)),
-            "channel": _remember(partial(read_word, allowed=_CHANNELS)),
+            "status": _remember(partial(read_word, meanings=STATUSES)),
+            "channel": _remember(partial(read_word, meanings=CHANNELS)),
             "ip": _remember(self._read_ip),
             "card": _remember(partial(_tokenise, tokenise=tokenizer.card)),
             "email": _remember(partial(_tokenise, tokenise=tokenizer.email)),
             "phone": _remember(partial(_tokenise, tokenise=tokenizer.phone)),
             "card_bin": _remember(read_bin),
+            "promotion": _remember(self._read_promotion),
         }
         renamed = mapping or {}
         self._reading = (sorted(renamed.items()), time_format)
@@ -186,6 +189,10 @@ class Codec:
         except BadEvent as error:
             raise BadEvent(error.reason, f"{name} {error}") from None
         self._accounts_told = self._accounts_told or "account" in content
+        if "counterparty" in content:
+            content.setdefault("channel", "transfer")
+        elif content.get("channel") == "transfer" and "merchant" in content:
+            content["counterparty"] = content.pop("merchant")
         content["card"], card_bin = content["card"]
         if card_bin:
             content["card_bin"] = card_bin
@@ -206,6 +213,11 @@ class Codec:
     def _read_text(self, value: Any) -> str | None:
         text = normalise_text(read_text(value))
         return self._tokenizer.text(text) if text is not None and holds_card_number(text) else text
+
+    def _read_promotion(self, value: Any) -> str | None:
+        """Its name, or whether there was one."""
+        text = str(value).lower() if isinstance(value, bool) else self._read_text(value)
+        return None if text is not None and text.lower() in ("false", "no") else text
 
     def _read_ip(self, value: Any) -> str | None:
         text = self._read_text(value)

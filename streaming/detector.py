@@ -22,6 +22,9 @@ from streaming.metrics import Metrics
 from streaming.records import Batch, Record
 from streaming.watch import GraphWatch
 
+#: So many kinds of refusals are told apart.
+_MOST_REFUSALS = 100
+
 
 class Detection(msgspec.Struct, frozen=True):
     """What a batch showed: findings, new hubs and since when (ms), the watermark, and what labels say of rings."""
@@ -33,7 +36,10 @@ class Detection(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What a run has seen so far; every record read is one of the others, but for ``late``."""
+    """What a run has seen so far; every record read is one of the others, but for ``late``.
+
+    ``refusals`` says in words why records were dead-lettered, and how often.
+    """
 
     read: int = 0
     accepted: int = 0
@@ -41,6 +47,7 @@ class Counts(msgspec.Struct):
     duplicates: int = 0
     dead_lettered: int = 0
     late: int = 0
+    refusals: dict[str, int] = {}
 
 
 class BatchMark:
@@ -173,6 +180,10 @@ class Detector:
         self._unknown_fields = unknown
         for _, error in bad:
             metrics.dead_letters.add(1, {"reason": error.reason})
+            said = (
+                str(error) if str(error) in counts.refusals or len(counts.refusals) < _MOST_REFUSALS else "others"
+            )
+            counts.refusals[said] = counts.refusals.get(said, 0) + 1
         metrics.watermark_seconds.replace({p: t / 1000 for p, t in self._clock.reached().items()})
 
 

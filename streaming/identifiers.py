@@ -12,10 +12,11 @@ import unicodedata
 import phonenumbers
 
 from graph.errors import BadEvent
+from streaming.words import is_nothing
 
 
 def normalise_text(text: str) -> str | None:
-    """Trimmed, every run of white space one space, composed (NFC); None if nothing is left.
+    """Trimmed, every run of white space one space, composed (NFC); None if that says nothing.
 
     Raises:
         BadEvent: it holds control characters or lone surrogates.
@@ -25,7 +26,7 @@ def normalise_text(text: str) -> str | None:
         raise BadEvent("bad_value", "holds control characters")
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-    return text or None
+    return None if is_nothing(text) else text
 
 
 def normalise_email(text: str) -> str:
@@ -49,12 +50,15 @@ def normalise_phone(text: str) -> str:
     return "".join(str(int(digit)) for digit in text if digit.isdecimal()) or text
 
 
-def normalise_ip(text: str) -> str:
-    """The shortest form of an IPv4 or IPv6 address, IPv4 where IPv6 only wraps it; anything else as it is."""
+def normalise_ip(text: str) -> str | None:
+    """The shortest form of an IPv4 or IPv6 address, IPv4 where IPv6 only wraps it; anything else as it is.
+
+    None for 0.0.0.0 and ::, which stand for no address.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return text
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(address)
+        address = address.ipv4_mapped
+    return None if address.is_unspecified else str(address)

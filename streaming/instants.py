@@ -10,6 +10,7 @@ from typing import Any
 
 from graph.errors import BadEvent, ConfigurationError
 from streaming.scalars import read_number
+from streaming.words import is_nothing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
@@ -49,7 +50,7 @@ class Instants:
 
     def _read(self, value: Any) -> int | None:
         if isinstance(value, str):
-            time_ms = self._read_string(value.strip()) if value else None
+            time_ms = None if is_nothing(value) else self._read_string(value.strip())
         elif isinstance(value, datetime):
             time_ms = _since_epoch(value)
         else:

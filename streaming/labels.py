@@ -25,7 +25,7 @@ T = TypeVar("T")
 COLUMNS = frozenset({"verdict", "source", "time"})
 
 _SUBJECTS = {"transaction_id": "Transaction", "card": "Card", "ring_id": "Ring"}
-_VERDICTS = frozenset(get_args(Verdict))
+_VERDICTS = {verdict: verdict for verdict in get_args(Verdict)}
 #: Sources name a metric's values, so they are few and short.
 _SOURCE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -57,7 +57,7 @@ class LabelCodec:
         kind = _SUBJECTS[named[0]]
         return Label(
             subject=Entity(kind, _required(fields, named[0], partial(self._codec.identify, kind))),
-            verdict=cast(Verdict, _required(fields, "verdict", partial(read_word, allowed=_VERDICTS))),
+            verdict=cast(Verdict, _required(fields, "verdict", partial(read_word, meanings=_VERDICTS))),
             source=_required(fields, "source", _read_source),
             time=_required(fields, "time", self._instants.read_event_time),
         )

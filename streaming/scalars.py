@@ -1,18 +1,19 @@
 """Single values as JSON, CSV and Parquet spell them, read into what our fields need.
 
 Each reader takes a value that is neither null nor an empty string, returns None where it turns out to mean
-"nothing" (white space, or the NaN by which data frames mark a gap), and raises :class:`~graph.errors.BadEvent`
-with a message that goes on from the field's name.
+"nothing" (white space, ``n/a`` and the like, or the NaN by which data frames mark a gap), and raises
+:class:`~graph.errors.BadEvent` with a message that goes on from the field's name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from graph.errors import BadEvent
+from streaming.words import is_nothing
 
 LONGEST_TEXT = 512
 """Characters; a longer value is a broken sender's, and would not fit the graph's index keys."""
@@ -52,7 +53,7 @@ def read_number(value: Any) -> Decimal | None:
     if kind is not str:
         raise BadEvent("wrong_type", "is not a number")
     text = read_text(value).strip()
-    if not text:
+    if is_nothing(text):
         return None
     if not _NUMBER.fullmatch(text):
         raise BadEvent("wrong_type", "is not a number")
@@ -73,22 +74,30 @@ def read_coordinate(value: Any, limit_degrees: int) -> float | None:
 def read_currency(value: Any) -> str | None:
     """An ISO 4217 code of three letters, in upper case."""
     code = read_text(value).strip().upper()
-    if code and not (len(code) == 3 and code.isascii() and code.isalpha()):
+    if is_nothing(code):
+        return None
+    if not (len(code) == 3 and code.isascii() and code.isalpha()):
         raise BadEvent("bad_currency", "is not a code of three letters")
-    return code or None
+    return code
 
 
-def read_word(value: Any, allowed: Set[str]) -> str | None:
-    """One of a few words, in any case."""
-    word = read_text(value).strip().lower()
-    if word and word not in allowed:
-        raise BadEvent("bad_value", f"is none of {', '.join(sorted(allowed))}")
-    return word or None
+def read_word(value: Any, meanings: Mapping[str, str]) -> str | None:
+    """What one of a few words means, in any case, however its parts are joined."""
+    text = read_text(value)
+    if is_nothing(text):
+        return None
+    meaning = meanings.get("_".join(re.split(r"[\s_-]+", text.strip().lower())))
+    if meaning is None:
+        raise BadEvent("bad_value", f"is none of {', '.join(sorted({*meanings.values()}))}")
+    return meaning
 
 
 def read_bin(value: Any) -> str | None:
     """A card's first six digits, of as many as are given."""
-    digits = read_text(value).strip()[:6]
-    if digits and not (len(digits) == 6 and digits.isascii() and digits.isdecimal()):
+    text = read_text(value).strip()
+    if is_nothing(text):
+        return None
+    digits = text[:6]
+    if not (len(digits) == 6 and digits.isascii() and digits.isdecimal()):
         raise BadEvent("bad_value", "does not begin with six digits")
-    return digits or None
+    return digits

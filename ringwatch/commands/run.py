@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +32,9 @@ from ringwatch.telemetry import Telemetry
 from streaming.mapping import parse_mapping
 from streaming.records import Source
 from streaming.ring_store import RingStore
+
+#: A file of which more than this share is late was not in order.
+_MUCH = 0.1
 
 
 def run(
@@ -84,6 +89,8 @@ def run(
         sys.stderr.write(f"what was set aside, and why: {where}\n")
     if report is not None:
         write_report(report, summary)
+    if 0 < summary["read"] == summary["dead_lettered"]:
+        raise typer.Exit(1)
 
 
 def run_worker(settings: Settings, options: RunOptions, source: Source | None = None) -> dict[str, Any]:
@@ -96,9 +103,19 @@ def run_worker(settings: Settings, options: RunOptions, source: Source | None = 
         started = time.monotonic()
         with shown_progress(partial(_progress, worker)):
             worker.pipeline.run()
-        for line in worker.codec.advice():
+        for line in _advice(worker, options):
             sys.stderr.write(line + "\n")
         return summarise(worker, time.monotonic() - started)
+
+
+def _advice(worker: Worker, options: RunOptions) -> Iterator[str]:
+    """What whoever started the run could do better next time, and what is wrong with what was refused."""
+    counts = worker.counts
+    yield from worker.codec.advice()
+    if not options.sort and not options.source.startswith("kafka:") and counts.late > _MUCH * counts.accepted:
+        yield f"{counts.late:,} transactions stood behind later ones: --sort orders a file by time"
+    for why, number in Counter(counts.refusals).most_common(3):
+        yield f"set aside {number:,} times: {why}"
 
 
 def _progress(worker: Worker) -> str:
