@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 5
+version = 6
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -26,7 +26,8 @@ it is approved, nothing is found unless they have min_shops shops in common, or 
 at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count
 as unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay.
 Fewer than min_accounts accounts that are unlike themselves, unless two of them order to one address, do one round of
-shops or spend far more than usual. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
+shops or spend far more than usual. A device at which one merchant alone is paid, where neither a channel nor a network
+nor an address is told, may be its terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
 card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
@@ -39,6 +40,10 @@ transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, or are declined, make the same round of shops or spend far more than usual" }
+
+[[false_positives]]
+name = "a terminal of which nobody says that it is one"
+fixture = "untold_terminal"
 
 [[false_positives]]
 name = "a shared computer, in a library"
@@ -186,7 +191,9 @@ CALL {
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id,
                                 amount: t.amount, currency: t.currency,
-                                address: x.id, until: x.hub_since, billing: t.billing_address} AS seen
+                                address: x.id, until: x.hub_since, billing: t.billing_address,
+                                remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL
+                                        OR coalesce(x.id, t.billing_address) IS NOT NULL} AS seen
 }
 WITH a, d, account, seen ORDER BY seen.time DESC, seen.id
 WITH a, d, account, collect(seen) AS made
@@ -249,6 +256,9 @@ WITH device, time, window, known, account_ids, present,
      size([p IN present WHERE none(q IN p.relatives WHERE q.id < p.id AND q.id IN account_ids
                                    AND q.since <= time - $window_ms AND q.until > time)]) AS accounts
 WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + known)
+WITH device, time, window, known, account_ids, present, accounts,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS recent
+WHERE any(seen IN recent WHERE seen.remote OR coalesce(seen.shop <> recent[0].shop, true))
 WITH device, time, window, known, account_ids, accounts,
      [p IN present | {id: p.id, met: p.met, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
                                                              AND visit.time <= time]}] AS present

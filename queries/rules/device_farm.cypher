@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -18,12 +18,13 @@ nothing ties them, as a home does; and those who all live behind one door have t
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
-behind one door that is not told to be another's cannot be told from a household. Transactions without an account: where
-accounts are unknown, map the card (or the user) to account. An address is where a purchase is sent, or else where its
+behind one door that is not told to be another's cannot be told from a household. Where no account is told each card is an
+owner of its own, and min_residents of them are needed. A device at which one merchant alone is paid may be its terminal
+where neither a channel nor a network nor an address is told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
 card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
 account on the device and was never seen before the window, although its shop has been watched for min_watch_ms, or if
 it orders to such a shared address that is new to it, not where the card is billed, and it had another one or says where
-the card is billed. Nor is an address the own one of min_joint young accounts or more that share it with other young
+the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are strange. Nor is an address the own one of min_joint young accounts or more that share it with other young
 ones, on whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been
 watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of
 accounts that each order to another address is triangulation. Without account_created an account counts as opened at its
@@ -40,7 +41,7 @@ card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window (min_cards at least, unless all accounts are young strangers)" }
-owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young without an address of their own, or at a strange one that they share" }
+owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young ones without an address of their own or in a crowd of such, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
 [[false_positives]]
@@ -92,6 +93,14 @@ name = "a shop's card terminal"
 fixture = "terminal"
 
 [[false_positives]]
+name = "a terminal of which nobody says that it is one"
+fixture = "untold_terminal"
+
+[[false_positives]]
+name = "a family of four whose shop tells no accounts, on its new tablet"
+fixture = "nameless_family"
+
+[[false_positives]]
 name = "a young family of four, which signs up on its new tablet"
 fixture = "young_family"
 
@@ -135,7 +144,7 @@ meaning = "strange accounts on the device in the window"
 default = 5
 min = 1
 max = 50
-meaning = "the same where all of them have one address, to which none of them has moved"
+meaning = "the same where all of them have one address, to which none of them has moved, where no account is told, and of young accounts with addresses of their own"
 
 [params.min_strange_share]
 default = 0.5
@@ -195,7 +204,7 @@ CALL {
   WITH a, d, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE t.account IS NOT NULL AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH d, t ORDER BY t.time, t.id LIMIT $max_per_hour
   MATCH (t)<-[:MADE]-(c:Card)
   WITH d, c, t ORDER BY t.time, t.id
@@ -206,30 +215,42 @@ CALL {
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   WITH t, c, u, m, x, coalesce(x.id, t.billing_address) AS address
   OPTIONAL MATCH (y:Address {id: coalesce(address, '')})
-  RETURN t, c.id AS card, u.first_seen AS since, m.first_seen AS watched, address, y.hub_since AS until
+  RETURN t, c.id AS card, u.first_seen AS since, m.first_seen AS watched, m.id AS shop, address, y.hub_since AS until
 }
-WITH a, d, t.account AS account,
-     collect({id: t.id, time: t.time, card: card, since: since, watched: watched, address: address, until: until,
-              billing: t.billing_address}) AS made
-WITH a, d, collect({account: account, made: made}) AS accounts
-WHERE size(accounts) >= $min_owners
-UNWIND accounts AS one
-MATCH (p:Account {id: one.account})
+WITH a, d, t.account IS NOT NULL AS named, coalesce(t.account, card) AS owner,
+     collect({id: t.id, time: t.time, card: card, since: since, watched: watched, shop: shop, address: address,
+              until: until, billing: t.billing_address,
+              remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL OR address IS NOT NULL}) AS made
+WITH a, d, collect({owner: owner, named: named, made: made}) AS owners
+WHERE size(owners) >= $min_owners
+UNWIND owners AS one
 CALL {
-  WITH a, p
-  MATCH (p)-[h:HAS]->(x:Address)
-  WITH a, p, x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
-  OPTIONAL MATCH (x)<-[g:HAS]-(q:Account)
-  WHERE x.hub_since > a.first AND q.id <> p.id AND q.created > g.first_seen - $max_age_ms
-  WITH x, h.first_seen AS since, min(g.first_seen) AS others ORDER BY since, x.id
-  RETURN collect({id: x.id, since: since, appeared: x.first_seen, others: others}) AS homes
+  WITH a, one
+  UNWIND CASE WHEN one.named THEN [one.owner] ELSE [] END AS id
+  MATCH (p:Account {id: id})
+  CALL {
+    WITH a, p
+    MATCH (p)-[h:HAS]->(x:Address)
+    WITH a, p, x, h ORDER BY h.first_seen, x.id LIMIT $max_addresses
+    OPTIONAL MATCH (x)<-[g:HAS]-(q:Account)
+    WHERE x.hub_since > a.first AND q.id <> p.id AND q.created > g.first_seen - $max_age_ms
+    WITH x, h.first_seen AS since, min(g.first_seen) AS others ORDER BY since, x.id
+    RETURN collect({id: x.id, since: since, appeared: x.first_seen, others: others}) AS homes
+  }
+  RETURN p.created AS told, p.first_seen AS met, homes
+  UNION ALL
+  WITH one
+  UNWIND CASE WHEN one.named THEN [] ELSE [one.owner] END AS id
+  MATCH (c:Card {id: id})
+  RETURN null AS told, c.first_seen AS met, [] AS homes
 }
-WITH a, d, p, homes, one.made AS made
-UNWIND made AS seen
-WITH a, d.hub_since AS hub_since, p, homes, seen ORDER BY seen.time DESC, seen.id
+WITH a, d, one, told, met, homes
+UNWIND one.made AS seen
+WITH a, d.hub_since AS hub_since, one, told, met, homes, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since,
-     collect({id: seen.id, time: seen.time, account: p.id, opened: coalesce(p.created, p.first_seen),
-              told: p.created, met: p.first_seen, watched: seen.watched, card: seen.card, since: seen.since,
+     collect({id: seen.id, time: seen.time, owner: one.owner, named: one.named, opened: coalesce(told, met),
+              told: told, met: met, watched: seen.watched, card: seen.card, since: seen.since, shop: seen.shop,
+              remote: seen.remote,
               address: seen.address, until: seen.until, billing: seen.billing,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
               appeared: head([home IN homes WHERE home.id = seen.address | home.appeared]),
@@ -239,37 +260,41 @@ WITH a, hub_since, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_young_cards
+  AND (any(seen IN window WHERE seen.remote OR coalesce(seen.shop <> window[0].shop, true))
+       OR all(seen IN window WHERE coalesce(seen.told > time - $max_age_ms, false)))
 WITH device, time, window, reduce(found = [], seen IN window |
      CASE WHEN seen.told > time - $max_age_ms AND seen.others <= time AND seen.appeared > time - $min_watch_ms AND seen.watched <= time - $min_watch_ms
-               AND NOT seen.account IN found THEN found + [seen.account] ELSE found END) AS joint
+               AND NOT seen.owner IN found THEN found + [seen.owner] ELSE found END) AS joint
 CALL {
   WITH time, window, joint
   UNWIND window AS seen
   WITH time, joint, CASE WHEN seen.until > time THEN seen.address END AS address, seen
-  WITH time, joint, address, collect(seen) AS parcels, count(DISTINCT seen.account) AS residents
+  WITH time, joint, address, collect(seen) AS parcels, count(DISTINCT seen.owner) AS residents
   UNWIND parcels AS seen
-  WITH time, address, seen, residents, size(joint) >= $min_joint AND seen.account IN joint AS together
-  WITH time, seen.account AS account, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
+  WITH time, address, seen, residents, size(joint) >= $min_joint AND seen.owner IN joint AS together
+  WITH time, seen.owner AS owner, min(CASE WHEN seen.named THEN 1 ELSE 0 END) AS named, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
        min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 AND NOT together THEN 1 ELSE 0 END) AS own,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
-  RETURN count(account) AS present, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
+  RETURN count(owner) AS present, sum(1 - named) AS nameless, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
+         sum(CASE WHEN opened > time - $max_age_ms THEN 1 ELSE 0 END) AS fresh,
          min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
          sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, young, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
-     CASE WHEN housed = 0 THEN present ELSE odd END AS owners
-WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours) AND owners >= $min_strange_share * present
+WITH device, time, window, present, young, nameless, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+     CASE WHEN housed = 0 OR (present >= $min_residents AND fresh = present AND 2 * young >= present) THEN present
+          ELSE odd END AS owners
+WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours AND nameless = 0) AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, owners, young = present AS all_young, 1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
-     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT CASE WHEN seen.named THEN seen.owner END) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
 WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young)
 CALL {

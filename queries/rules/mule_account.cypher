@@ -1,7 +1,7 @@
 /*
 id = "mule_account"
 title = "Mule account"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -11,14 +11,14 @@ identity = ["account"]
 budget_ms = 150
 rationale = """
 Money that comes in within a week from several people who never sent any before, and leaves again two days after it came
-on average, nearly all of it and to more than one place or bit by bit, only passes through: the account is lent to
+on average, nearly all of it and to more than one place or bit by bit, or from a new account, only passes through: the account is lent to
 somebody else. Where it goes belongs to the ring as well: one account gathers what several mules pass on.
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
 Money of which most goes back to accounts that it came from. Equal sums into an account that is older than max_age_ms:
 dues, or the price of something that does not exist. Money that leaves by card payments, or later, or to one account in
-less than min_parts parts. Accounts that have passed the hub cap. Money out counts from the first transfer in on, and
+less than min_parts parts, unless account_created tells that the account is new. Accounts that have passed the hub cap. Money out counts from the first transfer in on, and
 every currency for itself: what is exchanged in between is not followed. An account that spends what it had before, so
 that more than max_share leaves, looks like anybody's. Of one hour the first max_per_hour transfers in are read, and of
 what leaves in the window the first max_sent of each card.
@@ -104,6 +104,12 @@ min = 1
 max = 50
 meaning = "transfers and withdrawals by which the money left, where it went to fewer"
 
+[params.max_new_ms]
+default = 2592000000
+min = 0
+max = 31536000000
+meaning = "how long before the touch an account was opened, as account_created tells, of which one transfer to one account is enough, in milliseconds"
+
 [params.max_age_ms]
 default = 15552000000
 min = 86400000
@@ -172,12 +178,13 @@ CALL {
   RETURN {id: t.id, time: t.time, amount: t.amount, currency: t.currency, card: c.id,
           receiver: CASE WHEN t.channel = 'transfer' THEN t.counterparty END} AS seen
 }
-WITH a, x.hub_since AS hub_since, coalesce(x.created, x.first_seen) AS opened, seen ORDER BY seen.time DESC, seen.id
-WITH a, hub_since, opened, seen.currency AS currency, collect(seen) AS window
-WITH a, hub_since, opened, currency, window, [seen IN window | seen.time] AS moments
+WITH a, x.hub_since AS hub_since, coalesce(x.created, x.first_seen) AS opened, x.created AS told, seen
+ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, opened, told, seen.currency AS currency, collect(seen) AS window
+WITH a, hub_since, opened, told, currency, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.id AS account, opened, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH account, opened, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
+WITH a.id AS account, opened, told, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH account, opened, told, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
 WHERE size(received) >= $min_senders
 CALL {
   WITH received
@@ -185,13 +192,14 @@ CALL {
   WITH seen.amount AS amount, count(seen) AS times
   RETURN max(times) AS equal
 }
-WITH account, opened, time, currency, window, received, equal
+WITH account, opened, told, time, currency, window, received, equal
 WHERE opened > time - $max_age_ms OR equal <= $max_equal_share * size(received)
-WITH account, time, currency, received[size(received) - 1].time AS since, window
+WITH account, coalesce(told > time - $max_new_ms, false) AS young, time, currency,
+     received[size(received) - 1].time AS since, window
 UNWIND window AS seen
-WITH account, time, currency, since, seen
+WITH account, young, time, currency, since, seen
 WHERE seen.time >= since
-WITH account, time, currency,
+WITH account, young, time, currency,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.sender END) AS senders,
      sum(CASE WHEN seen.sender IS NOT NULL THEN seen.amount ELSE 0 END) AS received,
      sum(CASE WHEN seen.sender IS NULL THEN seen.amount ELSE 0 END) AS sent,
@@ -201,7 +209,7 @@ WITH account, time, currency,
      sum(CASE WHEN seen.sender IS NULL THEN 1 ELSE 0 END) AS parts,
      collect(DISTINCT seen.sender) AS sender_ids, collect(DISTINCT seen.receiver) AS receiver_ids,
      collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
-WHERE senders >= $min_senders AND (receivers >= $min_receivers OR parts >= $min_parts) AND sent > 0
+WHERE senders >= $min_senders AND (young OR receivers >= $min_receivers OR parts >= $min_parts) AND sent > 0
   AND sent >= $min_share * received AND sent <= $max_share * received
 WITH account, time, sender_ids, receiver_ids, card_ids, transactions, senders, 1.0 * sent / received AS share, receivers,
      parts, left_at / sent - came_at / received AS rest, currency

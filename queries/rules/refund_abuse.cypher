@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 5
+version = 6
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -15,7 +15,7 @@ device and are young; several of them ask for their money, and they get back a l
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
 one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
 pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything. An account that
-is refunded is in the ring's own hand, so that what shares it is one ring.
+is refunded is in the ring's own hand, so that what shares it is one ring. What was paid back is evidence with its refund.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
@@ -205,12 +205,12 @@ CALL {
     AND t.time >= (a.first - $window_ms) / 86400000 * 86400000 AND t.time <= a.last
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   WITH t, m ORDER BY t.time, t.id
-  WITH t.time / 86400000 AS day, collect({time: t.time, shop: coalesce(m.id, ''),
+  WITH t.time / 86400000 AS day, collect({id: t.id, time: t.time, shop: coalesce(m.id, ''),
                                           category: toLower(coalesce(m.category, ''))}) AS made
   UNWIND made[0..$max_transactions] AS purchase
   WITH purchase, purchase.category STARTS WITH '56' OR purchase.category CONTAINS 'cloth'
        OR purchase.category CONTAINS 'apparel' OR purchase.category CONTAINS 'fashion' AS is_clothing
-  RETURN collect({time: purchase.time, shop: purchase.shop,
+  RETURN collect({id: purchase.id, time: purchase.time, shop: purchase.shop,
                   allowed: CASE WHEN is_clothing THEN $min_clothing_share ELSE $min_share END}) AS purchases
 }
 WITH a, moments, x, collect({id: q.id, opened: q.opened, since: q.since, refunds: q.refunds,
@@ -241,11 +241,14 @@ WITH anchor, time, kind, shared, active, old, shop, refunded,
      reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
      reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
 UNWIND refunded AS q
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q, [t IN q.purchases | t.id] AS bought
 UNWIND q.refunds AS r
-WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q.id AS account, r ORDER BY r.time DESC, r.id
+WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q.id AS account, bought, r
+ORDER BY r.time DESC, r.id
 WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, count(DISTINCT account) AS accounts,
      count(DISTINCT r.purchase) AS refunds, collect(DISTINCT account) AS account_ids,
-     collect(DISTINCT r.card) AS card_ids, collect(r.id) AS transactions
+     collect(DISTINCT r.card) AS card_ids,
+     collect(r.id) + collect(DISTINCT CASE WHEN r.purchase IN bought THEN r.purchase END) AS transactions
 WHERE CASE WHEN old THEN refunds >= $min_old_refunds AND refunds >= $min_clothing_share * purchases
                          AND 2 * allowed < ($min_share + $min_clothing_share) * purchases
            ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed END
