@@ -43,6 +43,7 @@ ORIGIN = 1_800_002_400_000
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 #: Fields that hold an entity's id, which every case has to itself.
+_TRANSACTION_FIELDS = ("transaction_id", "original_transaction_id")
 _ENTITY_FIELDS = (
     *("account", "billing_address", "counterparty", "device", "email"),
     *("ip", "merchant", "phone", "shipping_address"),
@@ -148,7 +149,7 @@ def _repeated(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _transaction(row: dict[str, Any], index: int, namespace: str) -> Transaction:
     fields = {"amount": 2_500, "transaction_id": row.pop("id", f"#{index}"), **row}
-    fields["transaction_id"] = namespace + fields["transaction_id"]
+    fields |= {name: namespace + fields[name] for name in _TRANSACTION_FIELDS if name in fields}
     fields["card"] = _card(fields["card"], namespace)
     fields |= {name: namespace + fields[name] for name in _ENTITY_FIELDS if name in fields}
     if "account_created" in fields:
