@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -13,11 +13,13 @@ Invented people are put together from few parts: accounts that share e-mails, ph
 between some of them, and rare ones above all. A household shares as much, but behind one door, and everybody reads
 their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought;
 others count if they were opened within some months of each other, and are no household: five people or more who all
-open accounts within some months, with one phone and one address, are none, unless many more live there.
+open accounts within some months, with one phone and one address, are none, unless many more live there. And who has one
+new account's phone and another's address has been put together, if several share each.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
-Accounts that share one kind only. Rings that share no e-mail and open accounts over more than the window. Up to
+Accounts that share one kind only, unless min_accounts have its phone and as many others its address, all young, more than
+max_household in all. Rings that share no e-mail and open accounts over more than the window. Up to
 max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
 from a household, nor can more in a house that has more than twice as many; who shares an address alone is a
 neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again, and so are
@@ -36,7 +38,7 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 strongest = { role = "fact" }
 accounts = { role = "measure", threshold = "min_strangers", means = "accounts that share identity with this one, itself included; min_accounts at least where they share an address, or no e-mail" }
-kinds = { role = "measure", threshold = "min_kinds", means = "kinds of identity that the closest of them shares with it" }
+kinds = { role = "measure", threshold = "min_kinds", means = "kinds of identity that the closest of them, or else all of them, share with it" }
 mailboxes = { role = "measure", means = "of the others, those that share an e-mail with it" }
 weight = { role = "measure", means = "sum over the others of the rarity of what they share with it" }
 
@@ -106,13 +108,13 @@ meaning = "sum over the other accounts of 1/ln(degree + 5) of each identifier sh
 default = 10
 min = 2
 max = 50
-meaning = "up to which degree an e-mail or phone counts although an account shares no other kind with the anchor"
+meaning = "up to which degree an identifier counts although an account shares no other kind with the anchor"
 
 [params.max_household]
 default = 4
 min = 1
 max = 50
-meaning = "accounts that may share min_kinds kinds and be a household, if all but one have one address, and no e-mail is shared"
+meaning = "accounts that may share min_kinds kinds and be a household, if all but one have one address, and no e-mail is shared; or that may have a phone or an address in common with one, with some the one and with some the other"
 
 [params.max_crowding]
 default = 2.0
@@ -178,10 +180,18 @@ WITH anchor, time, link.account AS account, count(DISTINCT kind) AS kinds, min(d
      max(CASE WHEN kind = 'Address' THEN 1 ELSE 0 END) AS door,
      max(CASE WHEN kind = 'Address' THEN degree ELSE 0 END) AS neighbours, collect({kind: kind, id: id}) AS shared,
      max(CASE WHEN own_opening > time - $window_ms AND link.opened > time - $window_ms THEN 1 ELSE 0 END) AS young
-WHERE (kinds >= $min_kinds AND young + mailbox > 0) OR (young = 1 AND rarest <= $max_rare AND mailbox + phone > 0)
-WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, door: door, neighbours: neighbours,
-                            young: young, shared: shared}) AS others
-WHERE any(q IN others WHERE q.kinds >= $min_kinds AND (q.mailbox = 1 OR size(others) >= $min_accounts - 1))
+WITH anchor, time, account, kinds, weight, mailbox, phone, door, neighbours, shared, young,
+     (kinds >= $min_kinds AND young + mailbox > 0) OR (young = 1 AND rarest <= $max_rare AND mailbox + phone > 0) AS close,
+     young = 1 AND kinds = 1 AND (door = 0 OR neighbours <= $max_rare) AS loose
+WHERE close OR loose
+WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, phone: phone, door: door,
+                            neighbours: neighbours, young: young, shared: shared, close: close, loose: loose}) AS others
+WITH anchor, time, [q IN others WHERE q.close] AS others, [q IN others WHERE q.loose AND q.door = 1] AS tenants,
+     size([q IN others WHERE q.close AND q.loose AND q.phone = 1]) AS callers
+WITH anchor, time, others, CASE WHEN callers >= $min_accounts - 1 AND size(tenants) >= $min_accounts - 1
+                                  AND callers + size(tenants) >= $max_household THEN tenants ELSE [] END AS tenants
+WHERE size(tenants) > 0
+   OR any(q IN others WHERE q.kinds >= $min_kinds AND (q.mailbox = 1 OR size(others) >= $min_accounts - 1))
 CALL {
   WITH anchor, time, others
   MATCH (p:Account {id: anchor})-[o:OWNS]->(c:Card)
@@ -190,7 +200,7 @@ CALL {
   WHERE g.first_seen <= time AND q.id IN [other IN others WHERE other.mailbox = 1 | other.account]
   RETURN collect(DISTINCT q.id) AS selves
 }
-WITH anchor, time, [q IN others WHERE NOT q.account IN selves] AS others
+WITH anchor, time, tenants, [q IN others WHERE NOT q.account IN selves] AS others
 CALL {
   WITH anchor, time, others
   UNWIND [anchor] + [q IN others WHERE q.young = 1 | q.account] AS account
@@ -207,7 +217,7 @@ CALL {
   RETURN size(homes) < 2 OR any(home IN homes[0..2] WHERE any(door IN home
          WHERE size([other IN homes WHERE door IN other]) >= size(homes) - 1)) AS together
 }
-WITH anchor, time, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
+WITH anchor, time, tenants, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
      [q IN others WHERE q.young = 1] AS young, [q IN others WHERE q.young = 1 AND q.kinds >= $min_kinds] AS near
 CALL {
   WITH anchor, time, readers
@@ -219,17 +229,18 @@ CALL {
   WHERE q.id = reader.account AND v.first_seen <= time AND g.first_seen <= time
   RETURN count(q) AS in_one_hand
 }
-WITH anchor, time, others, readers, young,
+WITH anchor, time, tenants, others, readers, young,
      size(readers) >= $min_accounts - 1
        OR (in_one_hand = 0 AND size([q IN readers WHERE q.door = 0]) >= $min_strangers - 1) AS strangers,
      size(young) >= $min_accounts - 1 AND size(near) > 0
        AND reduce(weight = 0.0, q IN young | weight + q.weight) >= $min_weight
        AND (NOT together OR any(q IN young WHERE q.mailbox = 1)
             OR size([q IN near WHERE q.neighbours <= $max_crowding * (size(near) + 1)]) >= $max_household) AS newcomers
+WITH anchor, time, tenants, others, readers, strangers, newcomers OR size(tenants) > 0 AS newcomers
 WHERE strangers OR newcomers
-UNWIND [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers] AS q
-WITH anchor, time, q ORDER BY q.account
-WITH anchor, time, count(q) + 1 AS accounts, max(q.kinds) AS kinds, sum(q.mailbox) AS mailboxes,
+UNWIND tenants + [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers] AS q
+WITH anchor, time, q, CASE WHEN size(tenants) > 0 AND q.kinds < 2 THEN 2 ELSE q.kinds END AS kinds ORDER BY q.account
+WITH anchor, time, count(q) + 1 AS accounts, max(kinds) AS kinds, sum(q.mailbox) AS mailboxes,
      round(1000 * sum(q.weight)) / 1000 AS weight, [anchor] + collect(q.account) AS account_ids,
      collect(q.shared) AS shares
 UNWIND shares AS shared
