@@ -3,13 +3,14 @@
 A reported ring is a *false alarm* unless more than half of its evidence was the doing of rings, camouflage
 included. Otherwise it is *about* the ring that did more than half of it, and about every ring of whose doings it
 holds more than half: rings take over each other's devices, and what is one group to the graph may be two to the
-truth. A true ring is *found* when some reported ring is about it.
+truth. One that holds a little of several is about none of them, and no false alarm either. A true ring is *found* when
+some reported ring is about it.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ringwatch.evaluation.found import Reported
@@ -20,7 +21,7 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Matching:
-    """Reported rings by the true rings that they are about, those about none, and how many are about some."""
+    """Reported rings by the true rings that they are about, the false alarms, and how many are none."""
 
     about: dict[str, list[Reported]] = field(default_factory=dict)
     false_alarms: list[Reported] = field(default_factory=list)
@@ -34,26 +35,15 @@ def match(truth: Truth, reported: Iterable[Reported]) -> Matching:
     false_alarms = []
     true_alarms = 0
     for one in reported:
-        subjects = _subjects(truth, one.transactions, done)
-        if not subjects:
+        held = Counter(ring for key in one.transactions if (ring := truth.ring_of.get(key)) is not None)
+        if 2 * held.total() <= len(one.transactions):
             false_alarms.append(one)
             continue
         true_alarms += 1
-        for ring_id in subjects:
-            about[ring_id].append(one)
+        for ring_id, count in sorted(held.items()):
+            if 2 * count > len(one.transactions) or 2 * count > done[ring_id]:
+                about[ring_id].append(one)
     return Matching(dict(about), false_alarms, true_alarms)
-
-
-def _subjects(truth: Truth, transaction_ids: set[str], done: Mapping[str, int]) -> list[str]:
-    """The true rings that a set of transactions is about; ``done``: how many each of them made."""
-    held = Counter(ring for key in transaction_ids if (ring := truth.ring_of.get(key)) is not None)
-    if 2 * held.total() <= len(transaction_ids):
-        return []
-    return [
-        ring_id
-        for ring_id, count in sorted(held.items())
-        if 2 * count > len(transaction_ids) or 2 * count > done[ring_id]
-    ]
 
 
 def within_budget(reported: Sequence[Reported], rings_per_day: int) -> list[Reported]:

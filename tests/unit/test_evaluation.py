@@ -141,6 +141,12 @@ def test_rings_that_are_one_to_the_graph_are_both_found(folder: Path) -> None:
     assert (figures.overall.found, figures.reported, figures.precision) == (2, 1, 1)
 
 
+def test_a_little_of_several_rings_is_about_none_and_no_false_alarm(folder: Path) -> None:
+    rings = lines(folder / "mixed.jsonl", ring("r", "a0", "a1", "b0", "b1", "x0"))
+    figures = measure(read_truth(folder), read_reported(rings, None))
+    assert (figures.overall.found, figures.reported, figures.false_alarms, figures.precision) == (0, 1, 0, 1)
+
+
 def test_components_are_what_shares_anything(folder: Path) -> None:
     rings = {frozenset(one.transactions) for one in component_rings(read_truth(folder))}
     assert rings == {frozenset(f"a{n}" for n in range(4)), frozenset(f"o{n}" for n in range(3))}
