@@ -3,8 +3,8 @@
 A reported ring is a *false alarm* unless more than half of its evidence was the doing of rings, camouflage
 included. Otherwise it is *about* the ring that did more than half of it, and about every ring of whose doings it
 holds more than half: rings take over each other's devices, and what is one group to the graph may be two to the
-truth. One that holds a little of several is about none of them, and no false alarm either. A true ring is *found* when
-some reported ring is about it.
+truth. One that holds a little of several is about none of them, and no false alarm either. A true ring is *found*
+when some reported ring is about it.
 """
 
 from __future__ import annotations
