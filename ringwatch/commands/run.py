@@ -89,8 +89,6 @@ def run(
         sys.stderr.write(f"what was set aside, and why: {where}\n")
     if report is not None:
         write_report(report, summary)
-    if 0 < summary["read"] == summary["dead_lettered"]:
-        raise typer.Exit(1)
 
 
 def run_worker(settings: Settings, options: RunOptions, source: Source | None = None) -> dict[str, Any]:
