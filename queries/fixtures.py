@@ -42,9 +42,9 @@ ORIGIN = 1_800_002_400_000
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
-#: Fields that hold an entity's id, which every case has to itself.
-_TRANSACTION_FIELDS = ("transaction_id", "original_transaction_id")
-_ENTITY_FIELDS = (
+#: Fields that hold the id of a transaction or of an entity, which every case has to itself.
+_ID_FIELDS = (
+    *("transaction_id", "original_transaction_id"),
     *("account", "billing_address", "counterparty", "device", "email"),
     *("ip", "merchant", "phone", "shipping_address"),
 )
@@ -149,9 +149,8 @@ def _repeated(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _transaction(row: dict[str, Any], index: int, namespace: str) -> Transaction:
     fields = {"amount": 2_500, "transaction_id": row.pop("id", f"#{index}"), **row}
-    fields |= {name: namespace + fields[name] for name in _TRANSACTION_FIELDS if name in fields}
     fields["card"] = _card(fields["card"], namespace)
-    fields |= {name: namespace + fields[name] for name in _ENTITY_FIELDS if name in fields}
+    fields |= {name: namespace + fields[name] for name in _ID_FIELDS if name in fields}
     if "account_created" in fields:
         fields["account_created"] = ORIGIN + _milliseconds(fields["account_created"])
     return msgspec.convert({**fields, "digest": fields["transaction_id"]}, Transaction)

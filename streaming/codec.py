@@ -217,7 +217,7 @@ class Codec:
     def _read_promotion(self, value: Any) -> str | None:
         """Its name, or whether there was one."""
         text = str(value).lower() if isinstance(value, bool) else self._read_text(value)
-        return None if text is not None and text.lower() in ("false", "no") else text
+        return None if text is not None and text.lower() in ("0", "false", "no") else text
 
     def _read_ip(self, value: Any) -> str | None:
         text = self._read_text(value)

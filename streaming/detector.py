@@ -180,9 +180,9 @@ class Detector:
         self._unknown_fields = unknown
         for _, error in bad:
             metrics.dead_letters.add(1, {"reason": error.reason})
-            said = (
-                str(error) if str(error) in counts.refusals or len(counts.refusals) < _MOST_REFUSALS else "others"
-            )
+            said = str(error)
+            if said not in counts.refusals and len(counts.refusals) >= _MOST_REFUSALS:
+                said = "others"
             counts.refusals[said] = counts.refusals.get(said, 0) + 1
         metrics.watermark_seconds.replace({p: t / 1000 for p, t in self._clock.reached().items()})
 

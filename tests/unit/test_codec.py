@@ -349,6 +349,7 @@ def test_other_words_for_the_same_are_understood(field: str, value: Any, meaning
         ("account_created", "unknown"),
         ("credit_limit", "-"),
         ("promotion", False),
+        ("promotion", 0),
         ("promotion", "no"),
     ],
 )
