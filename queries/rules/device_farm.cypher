@@ -19,7 +19,7 @@ source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the cata
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
 behind one door that is not told to be another's cannot be told from a household. Where no account is told at all each card
-is an owner of its own: min_residents of them are needed, at several merchants. A device at which one merchant alone is paid may be its terminal
+is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants. A device at which one merchant alone is paid may be its terminal
 where neither a channel nor a network nor an address is told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
 card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
 account on the device and was never seen before the window, although its shop has been watched for min_watch_ms, or if
@@ -101,6 +101,10 @@ name = "a family of four whose shop tells no accounts, on its new tablet"
 fixture = "nameless_family"
 
 [[false_positives]]
+name = "a family of five whose shops tell no accounts: most of its cards were used before"
+fixture = "cards_seen_elsewhere"
+
+[[false_positives]]
 name = "a mail-order shop that tells no accounts"
 fixture = "mail_order"
 
@@ -152,7 +156,13 @@ meaning = "strange accounts on the device in the window"
 default = 5
 min = 1
 max = 50
-meaning = "the same where all of them have one address, to which none of them has moved, where no account is told, and of young accounts with addresses of their own"
+meaning = "the same where all of them have one address, to which none of them has moved, and of young accounts with addresses of their own"
+
+[params.min_nameless]
+default = 5
+min = 1
+max = 50
+meaning = "cards on the device in the window, half of which were first seen in it, where no account is told"
 
 [params.min_strange_share]
 default = 0.5
@@ -289,7 +299,8 @@ CALL {
        sum(CASE WHEN address IS NOT NULL AND residents > 1 THEN 1 ELSE 0 END) AS shared,
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
-  RETURN count(owner) AS present, sum(1 - named) AS nameless, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
+  RETURN count(owner) AS present, sum(1 - named) AS nameless,
+         sum(CASE WHEN named = 0 AND met > time - $window_ms - 60000 THEN 1 ELSE 0 END) AS unseen, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
          sum(CASE WHEN opened > time - $max_age_ms THEN 1 ELSE 0 END) AS fresh,
          min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
@@ -297,10 +308,11 @@ CALL {
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, young, nameless, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+WITH device, time, window, present, young, nameless, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
      CASE WHEN housed = 0 OR (present >= $min_residents AND fresh = present AND 2 * young >= present) THEN present
           ELSE odd END AS owners
-WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours AND nameless = 0) AND owners >= $min_strange_share * present
+WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
+  AND (nameless = 0 OR (owners >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, owners, young = present AS all_young, 1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
