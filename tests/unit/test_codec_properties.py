@@ -16,6 +16,7 @@ from graph.events import Transaction
 from streaming.card_numbers import holds_card_number
 from streaming.codec import Codec, encode
 from streaming.dead_letters import DeadLetter
+from streaming.identifiers import normalise_text
 from streaming.mapping import FIELDS
 from streaming.records import Record
 from streaming.tokens import CardTokenizer
@@ -36,10 +37,10 @@ rows = junk | st.decimals() | st.datetimes() | st.datetimes(timezones=st.just(UT
 words = st.text(string.ascii_letters + string.digits + " .:-é٤", max_size=20)
 events = st.fixed_dictionaries(
     {
-        "transaction_id": words.filter(str.strip),
+        "transaction_id": words.filter(normalise_text),
         "event_time": st.integers(631_152_000_000, NOW)
         | st.datetimes(datetime(1990, 1, 2), datetime(2025, 6, 1), timezones=st.just(UTC)).map(str),  # noqa: DTZ001
-        "card": st.sampled_from([VISA, "5555-5555-5555-4444", "tok", 12]) | words.filter(str.strip),
+        "card": st.sampled_from([VISA, "5555-5555-5555-4444", "tok", 12]) | words.filter(normalise_text),
         "amount": st.decimals(0, 10**12, places=4) | st.integers(0, 10**12) | st.floats(0, 1e12),
     },
     optional={
