@@ -40,7 +40,7 @@ class Sizes(msgspec.Struct, frozen=True):
     latency_s: int
 
 
-#: So many payments before latency is measured that Neo4j, which plans anew as a young graph grows, has its plans.
+#: Latency is measured on a graph that is not just born: Neo4j plans its queries anew while a young one grows.
 FULL = Sizes(
     warm_up=15, turns=25, naive_events=100, growth=1_000_000, window=20, latency_warm_up=60_000, latency_s=60
 )

@@ -65,7 +65,16 @@ def learn(
         # A part of a batch need not have every kind of entity: some parameters have no gradient then.
         strategy=DDPStrategy(start_method="spawn", find_unused_parameters=True) if count > 1 else "auto",
     )
-    lesson = _Lesson.of(dataset, fraud, train, recipe, seed, validate, later=later)
+    own = own_features(dataset, slice(None), later=later)
+    shape = Shape(
+        dataset.features.kinds,
+        inputs=dataset.arrival.shape[1],
+        extra=own.shape[1] - dataset.arrival.shape[1],
+        hidden=recipe.hidden,
+        embedding=recipe.embedding,
+    )
+    scaling, own_scaling = Scaling.of(dataset.arrival[train]), Scaling.of(own[train])
+    lesson = _Lesson(dataset, fraud, train, validate, recipe, seed, later, shape, scaling, own_scaling)
     learned = lesson.begun()
     # Bound, and not handed over: what is handed over, the launcher searches for modules.
     state, epochs = fabric.launch(partial(_fit, lesson=lesson))
@@ -88,29 +97,6 @@ class _Lesson:
     shape: Shape
     scaling: Scaling
     own_scaling: Scaling
-
-    @classmethod
-    def of(
-        cls,
-        dataset: Dataset,
-        fraud: Bools,
-        train: Ints,
-        recipe: Recipe,
-        seed: int,
-        validate: Ints | None,
-        *,
-        later: bool,
-    ) -> _Lesson:
-        own = own_features(dataset, slice(None), later=later)
-        shape = Shape(
-            dataset.features.kinds,
-            inputs=dataset.arrival.shape[1],
-            extra=own.shape[1] - dataset.arrival.shape[1],
-            hidden=recipe.hidden,
-            embedding=recipe.embedding,
-        )
-        scaling, own_scaling = Scaling.of(dataset.arrival[train]), Scaling.of(own[train])
-        return cls(dataset, fraud, train, validate, recipe, seed, later, shape, scaling, own_scaling)
 
     def begun(self) -> Learned:
         Fabric.seed_everything(self.seed, verbose=False)

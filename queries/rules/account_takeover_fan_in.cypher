@@ -18,17 +18,17 @@ chance at any shared machine; two who order to one address, do one round of shop
 source = "typology 4 of the catalogue"
 blind_spots = """
 Accounts are established by account_created, else by their first transaction here: without account_created nothing is
-found in the first min_known_ms of a stream. A device that the attacker has warmed up with other cards
-(min_new_share). Victims that shared an address, e-mail or phone before, or from their first transaction here on,
-count as one household. An address is foreign to an account if it is new to it, not where the card is billed, and the
-account had another one or says where the card is billed; so where most victims buy what is not delivered, and most of
-it is approved, nothing is found unless they have min_shops shops in common, or spend min_times_usual as much as ever,
-at more than one shop (at one it may be a travel agent's machine). Where no address of any of them is known, all count
-as unlike themselves, if each was seen here before the window. A takeover that only looks and does not pay.
-Fewer than min_accounts accounts that are unlike themselves, unless two of them order to one address, do one round of
-shops or spend far more than usual. A device at which one merchant alone is paid, where neither a channel nor a network
-nor an address is told, may be its terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each
-card.
+found in the first min_known_ms of a stream. A device that the attacker has warmed up with other cards (min_new_share).
+Victims that shared an address, e-mail or phone before, or from their first transaction here on, count as one household.
+An address is foreign to an account if it is new to it, not where the card is billed, and the account had another one or
+says where the card is billed; so where most victims buy what is not delivered, and most of it is approved, nothing is
+found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
+one it may be a travel agent's machine). Where no address of any of them is known, all count as unlike themselves, if
+each was seen here before the window. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
+are unlike themselves, unless two of them order to one address, do one round of shops or spend far more than usual. A
+device at which one merchant alone is paid, where neither a channel nor a network nor an address is told, may be its
+terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these
+the first max_per_card of each card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
 

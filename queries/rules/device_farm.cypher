@@ -18,19 +18,21 @@ nothing ties them, as a home does; and those who all live behind one door have t
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
-behind one door that is not told to be another's cannot be told from a household. Where no account is told at all each card
-is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants. A device at which one merchant alone is paid may be its terminal
-where neither a channel nor a network nor an address is told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
+behind one door that is not told to be another's cannot be told from a household. Where no account is told at all each
+card is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants. A
+device at which one merchant alone is paid may be its terminal where neither a channel nor a network nor an address is
+told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
 card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
 account on the device and was never seen before the window, although its shop has been watched for min_watch_ms, or if
 it orders to such a shared address that is new to it, not where the card is billed, and it had another one or says where
-the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are strange. Nor is an address the own one of min_joint young accounts or more that share it with other young
-ones, on whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been
-watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of
-accounts that each order to another address is triangulation. Without account_created an account counts as opened at its
-first transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new
-tablet of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to
-the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the first
+the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are
+strange. Nor is an address the own one of min_joint young accounts or more that share it with other young ones, on
+whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been watched
+for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
+that each order to another address is triangulation. Without account_created an account counts as opened at its first
+transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new tablet
+of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to the
+merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the first
 max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"

@@ -29,6 +29,7 @@ from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, Stage, Worker, beside_the_graph, opened_worker
 from ringwatch.settings import Settings, load
 from ringwatch.telemetry import Telemetry
+from streaming.addresses import is_kafka
 from streaming.mapping import parse_mapping
 from streaming.records import Source
 from streaming.ring_store import RingStore
@@ -110,7 +111,7 @@ def _advice(worker: Worker, options: RunOptions) -> Iterator[str]:
     """What whoever started the run could do better next time, and what is wrong with what was refused."""
     counts = worker.counts
     yield from worker.codec.advice()
-    if not options.sort and not options.source.startswith("kafka:") and counts.late > _MUCH * counts.accepted:
+    if not options.sort and not is_kafka(options.source) and counts.late > _MUCH * counts.accepted:
         yield f"{counts.late:,} transactions stood behind later ones: --sort orders a file by time"
     for why, number in Counter(counts.refusals).most_common(3):
         yield f"set aside {number:,} times: {why}"
