@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import msgspec
 from matplotlib.figure import Figure
@@ -105,9 +106,9 @@ def main() -> None:
     logs.configure("error", "text")
     console = Console()
     console.print(Machine.here())
-    samples = sample(chosen.engine, chosen.transactions)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "memory.json").write_bytes(msgspec.json.encode(samples))
+    with (chosen.out / "memory.jsonl").open("wb", buffering=0) as written:
+        samples = sample(chosen.engine, chosen.transactions, written)
     plot(samples).savefig(chosen.out / "memory.png", dpi=120)
     early, late = samples[len(samples) // 4], samples[-1]
     console.print(
@@ -117,8 +118,8 @@ def main() -> None:
     )
 
 
-def sample(engine: str, transactions: int) -> list[Sample]:
-    """Run a stream on a fresh engine, everything on, and look at memory as it goes."""
+def sample(engine: str, transactions: int, written: IO[bytes]) -> list[Sample]:
+    """Run a stream on a fresh engine, everything on, and look at memory as it goes; a line for each sample."""
     samples: list[Sample] = []
     step = max(1, transactions // _SAMPLES)
 
@@ -126,6 +127,7 @@ def sample(engine: str, transactions: int) -> list[Sample]:
         if payments and payments // step > (samples[-1].payments // step if samples else 0):
             engines = sum(_resident_mib(child) for child in _children(os.getpid()))
             samples.append(Sample(payments, _resident_mib(os.getpid()), engines))
+            written.write(msgspec.json.encode(samples[-1]) + b"\n")
 
     with tempfile.TemporaryDirectory(prefix="ringwatch-memory-") as name, fresh_engine(engine) as endpoint:
         folder = Path(name)
