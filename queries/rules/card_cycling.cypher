@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 6
+version = 7
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -15,8 +15,8 @@ young, or was never seen in a shop that has been watched for long) billed, or fo
 address. Where no billing address is told, several new cards of a young account at one merchant within the hour are
 doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. A card
 that was accepted before it was declined has reached its limit, one that is accepted for the same sum at a later try is
-its owner's. On an old account, cards that are billed to one address, and no more of them refused than accepted, are a
-company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
+its owner's. On an old account, cards that are billed to one address (or for want of that sent there), unless nearly all of them are
+refused, are a company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
 merchant does not tell the device, from an IP of few that is) is an agent's. What it has sent to where it has long had
 things sent to is its owner's, refused or not.
 """
@@ -24,7 +24,7 @@ source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
 company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they
-are billed, or half of them where all are billed to one address, or which come from a device, or for want of it an IP,
+are billed, or a third of them where all are billed to one address, or which come from a device, or for want of it an IP,
 that was seen before the window. A new account for every card, or a new card every other day. On the first day of a
 stream all cards of an account are new. An account that gets more than max_cards in the window stands for many people
 (the guests of a shop) and is not judged; until it has them, it may be. Point-of-sale and cash-machine traffic is left
@@ -93,7 +93,13 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed with as many that were accepted), or on a young or unknown account billed or sent to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed to one address with enough that were accepted), or on a young or unknown account billed or sent to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+
+[params.max_home_refusals]
+default = 0.7
+min = 0.0
+max = 1.0
+meaning = "share of the cards billed to one address on an old account, or for want of that sent there, that may be refused without being doubtful"
 
 [params.rush_ms]
 default = 3600000
@@ -207,10 +213,13 @@ CALL {
 }
 CALL {
   WITH young, time, window
-  UNWIND [seen IN window WHERE NOT young AND seen.billing IS NOT NULL] AS seen
-  WITH DISTINCT seen.billing AS billing, seen.card AS card, seen.refused AND seen.mended > time AS refused
-  WITH billing, collect(card) AS cards, sum(CASE WHEN refused THEN 1 ELSE 0 END) AS refusals
-  WHERE 2 * refusals <= size(cards)
+  WITH time, window, [seen IN window WHERE NOT young AND seen.billing IS NOT NULL | seen.billing] AS billings
+  UNWIND window AS seen
+  WITH DISTINCT coalesce(seen.billing, seen.sent_to) AS address, billings, seen.card AS card,
+       seen.refused AND seen.mended > time AS refused
+  WHERE address IN billings
+  WITH address, collect(card) AS cards, sum(CASE WHEN refused THEN 1 ELSE 0 END) AS refusals
+  WHERE refusals <= $max_home_refusals * size(cards)
   UNWIND cards AS card
   RETURN collect(DISTINCT card) AS settled
 }

@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -13,14 +13,16 @@ Whoever buys a list of stolen cards first finds out which of them live: many car
 or IP before pay small amounts there within minutes, and most are declined. Whoever takes hours over it does so from a
 device that has just appeared, and tries what lives once more, so that there it is the cards that are counted: five
 people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
-device what is quick need not be small.
+device what is quick need not be small. Nor do five cards without an account have one mailbox: where the buyers at a
+new device name the same, fewer declines are enough. Where a shop declines many of its customers anyway, what is
+declined at the place has to stand out from that.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
 blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
 alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over
 many devices and IPs, or over hours at an IP or at a device that is older than young_ms. A list of which most cards
-live. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
+live. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
 transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
 """
 triage = "Is it one merchant or many? Which of the cards were approved: those are the ones that will be used."
@@ -30,8 +32,8 @@ device = { role = "core", label = "Device" }
 ip = { role = "core", label = "IP" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid in the window (at an IP small amounts), or small amounts at a young device ever" }
-declined_share = { role = "measure", threshold = "min_declined_share", means = "declined share of the transactions in the window (at an IP of the small ones), or of the cards that made small ones at a young device" }
+cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid in the window (at an IP small amounts), or small amounts at a young device ever, or whatever for one mailbox there" }
+declined_share = { role = "measure", threshold = "min_mailbox_share", means = "declined share of the transactions in the window (at an IP of the small ones), or of the cards that made small ones at a young device: min_declined_share at least, and more than is usual at the shop; or of the cards of one mailbox" }
 merchants = { role = "measure", means = "merchants at which they were tried" }
 
 [[false_positives]]
@@ -60,6 +62,18 @@ fixture = "busy_kiosk"
 name = "a new kiosk that sells small things: some of its customers are declined"
 fixture = "new_kiosk"
 
+[[false_positives]]
+name = "a shop that declines a third of its customers, some of whom share an IP"
+fixture = "strict_shop"
+
+[[false_positives]]
+name = "customers of a new kiosk, each with a mailbox"
+fixture = "kiosk_with_receipts"
+
+[[false_positives]]
+name = "a buyer with an account, whose new tablet is told five cards"
+fixture = "one_account"
+
 [params.young_ms]
 default = 86400000
 min = 600000
@@ -77,6 +91,24 @@ default = 0.5
 min = 0.1
 max = 1.0
 meaning = "declined share of the transactions in the window (at an IP of the small ones), or of the cards at a young device"
+
+[params.min_mailbox_share]
+default = 0.4
+min = 0.1
+max = 1.0
+meaning = "declined share of min_cards cards or more that paid at a young device without an account, all for one e-mail"
+
+[params.usual_ms]
+default = 604800000
+min = 3600000
+max = 2592000000
+meaning = "how long what is usual at a shop is counted, until young_ms before the touch, in milliseconds"
+
+[params.min_deviations]
+default = 3.0
+min = 0.0
+max = 10.0
+meaning = "standard deviations by which the declined cards have to exceed what is usual at the shops"
 
 [params.small_amount]
 default = 1000
@@ -135,7 +167,8 @@ CALL {
   RETURN x, t
 }
 WITH a, x, collect(t) AS tried, sum(CASE WHEN t.status = 'declined' THEN 1 ELSE 0 END) AS declined
-WHERE size(tried) >= $min_cards AND declined >= $min_cards * $min_declined_share
+WHERE size(tried) >= $min_cards
+  AND declined >= $min_cards * CASE WHEN $min_mailbox_share < $min_declined_share THEN $min_mailbox_share ELSE $min_declined_share END
 UNWIND tried AS t
 MATCH (t)<-[:MADE]-(c:Card)
 WITH a, x, c, t ORDER BY t.time, t.id
@@ -146,28 +179,56 @@ OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
 WITH a, x, t, c, u, m ORDER BY t.time DESC, t.id
 WITH a, x.hub_since AS hub_since, CASE WHEN a.label = 'Device' THEN x.first_seen ELSE 0 END AS opened,
      collect({id: t.id, time: t.time, declined: t.status = 'declined', card: c.id, since: u.first_seen,
-              merchant: m.id, small: t.amount <= $small_amount}) AS window
+              merchant: m.id, small: t.amount <= $small_amount,
+              mailbox: CASE WHEN t.account IS NULL THEN t.email END}) AS window
 WITH a, hub_since, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, time, opened > time - $young_ms AS young, window
 WITH label, anchor, time, young,
      [seen IN window WHERE seen.time <= time AND (young OR seen.time > time - $window_ms)] AS window
 WHERE size(window) >= $min_cards
+CALL {
+  WITH time, young, window
+  UNWIND [seen IN window WHERE young AND seen.mailbox IS NOT NULL] AS seen
+  WITH time, seen.mailbox AS mailbox, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
+       count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined
+  WHERE newest = time AND cards >= $min_cards AND declined >= $min_mailbox_share * cards
+  WITH mailbox, cards, declined ORDER BY cards DESC, mailbox LIMIT 1
+  RETURN collect({id: mailbox, cards: cards, declined: 1.0 * declined / cards}) AS mailboxes
+}
 UNWIND window AS seen
-WITH label, anchor, time, young, seen, seen.time > time - $window_ms AS recent
-WITH label, anchor, time, young, count(DISTINCT CASE WHEN seen.small THEN seen.card END) AS all_cards,
+WITH label, anchor, time, young, mailboxes, seen, seen.time > time - $window_ms AS recent
+WITH label, anchor, time, young, mailboxes, count(DISTINCT CASE WHEN seen.small THEN seen.card END) AS all_cards,
      count(DISTINCT CASE WHEN seen.small AND seen.declined THEN seen.card END) AS declined_cards,
      count(DISTINCT CASE WHEN recent AND seen.since > time - $window_ms - 60000 THEN seen.card END) AS new_cards,
      sum(CASE WHEN recent THEN 1 ELSE 0 END) AS made, sum(CASE WHEN recent AND seen.declined THEN 1 ELSE 0 END) AS declined,
      collect(seen) AS window
-WITH label, anchor, time, young, all_cards, CASE WHEN all_cards > 0 THEN 1.0 * declined_cards / all_cards ELSE 0.0 END AS declined_cards, new_cards,
+WITH label, anchor, time, young, mailboxes, all_cards, CASE WHEN all_cards > 0 THEN 1.0 * declined_cards / all_cards ELSE 0.0 END AS declined_cards, new_cards,
      CASE WHEN made > 0 THEN 1.0 * declined / made ELSE 0.0 END AS declined, window
-WITH label, anchor, time, young, all_cards, declined_cards, new_cards, declined, window,
-     new_cards >= $min_cards AND declined >= $min_declined_share AS quick
-WHERE quick OR (young AND all_cards >= $min_cards AND declined_cards >= $min_declined_share)
-UNWIND [seen IN window WHERE CASE WHEN quick THEN seen.time > time - $window_ms ELSE seen.small END] AS seen
-WITH label, anchor, time, CASE WHEN quick THEN new_cards ELSE all_cards END AS cards,
-     CASE WHEN quick THEN declined ELSE declined_cards END AS declined_share,
+WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window, mailboxes,
+     new_cards >= $min_cards AND declined >= $min_declined_share AS quick,
+     young AND all_cards >= $min_cards AND declined_cards >= $min_declined_share AS slow
+WHERE quick OR slow OR size(mailboxes) > 0
+CALL {
+  WITH time, window
+  UNWIND window AS seen
+  WITH time, size(window) AS made, seen.merchant AS merchant, count(seen.id) AS here
+  WHERE merchant IS NOT NULL
+  UNWIND range((time - $young_ms - $usual_ms) / 3600000, (time - $young_ms) / 3600000 - 1) AS hour
+  MATCH (n:Tally {id: merchant + '|' + toString(hour)})
+  WITH merchant, made, here, sum(n.transactions) AS transactions, sum(n.declined) AS declined
+  RETURN coalesce(sum(1.0 * here * declined / transactions / made), 0.0) AS usual
+}
+WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window, mailboxes, quick, slow, usual,
+     CASE WHEN quick THEN new_cards ELSE all_cards END AS tried,
+     CASE WHEN quick THEN declined ELSE declined_cards END AS refused
+WITH label, anchor, time, window, mailboxes, quick, tried, refused,
+     (quick OR slow) AND tried * (refused - usual) >= $min_deviations * sqrt(usual * (1 - usual) * tried) AS stands_out
+WHERE stands_out OR size(mailboxes) > 0
+UNWIND [seen IN window WHERE CASE WHEN NOT stands_out THEN coalesce(seen.mailbox = mailboxes[0].id, false)
+                                  WHEN quick THEN seen.time > time - $window_ms ELSE seen.small END] AS seen
+WITH label, anchor, time, CASE WHEN stands_out THEN tried ELSE mailboxes[0].cards END AS cards,
+     CASE WHEN stands_out THEN refused ELSE mailboxes[0].declined END AS declined_share,
      count(DISTINCT seen.merchant) AS merchants, collect(DISTINCT seen.card) AS card_ids, collect(seen.id) AS transactions
 RETURN label AS anchor_label, anchor, time,
        CASE WHEN label = 'Device' THEN anchor END AS device, CASE WHEN label = 'IP' THEN anchor END AS ip,

@@ -1,7 +1,7 @@
 /*
 id = "mule_account"
 title = "Mule account"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -16,8 +16,8 @@ somebody else. Where it goes belongs to the ring as well: one account gathers wh
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money of which most goes back to accounts that it came from. Equal sums into an account that is older than max_age_ms:
-dues, or the price of something that does not exist. Money that leaves by card payments, or later, or to one account in
+Money of which most goes back to accounts that it came from. Sums that are alike into an account that is older than max_age_ms:
+rents, dues, or the price of something that does not exist. Money that leaves by card payments, or later, or to one account in
 less than min_parts parts, unless account_created tells that the account is new. Accounts that have passed the hub cap. Money out counts from the first transfer in on, and
 every currency for itself: what is exchanged in between is not followed. An account that spends what it had before, so
 that more than max_share leaves, looks like anybody's. Of one hour the first max_per_hour transfers in are read, and of
@@ -41,6 +41,10 @@ currency = { role = "fact" }
 [[false_positives]]
 name = "a landlord: the same tenants every month"
 fixture = "landlord"
+
+[[false_positives]]
+name = "a landlord whom the stream meets for the first time: the rents are alike"
+fixture = "first_rents"
 
 [[false_positives]]
 name = "a firm's central account: what its branches send in the evening goes back to them in the morning"
@@ -114,13 +118,19 @@ meaning = "how long before the touch an account was opened, as account_created t
 default = 15552000000
 min = 86400000
 max = 157680000000
-meaning = "how long before the touch an account may have been opened, in milliseconds, for equal sums to count"
+meaning = "how long before the touch an account may have been opened, in milliseconds, for sums that are alike to count"
 
-[params.max_equal_share]
+[params.max_alike_share]
 default = 0.8
 min = 0.1
 max = 1.0
-meaning = "share of the transfers received by an older account that may be of one and the same sum"
+meaning = "share of the transfers received by an older account that may be of sums that are alike"
+
+[params.alike_factor]
+default = 1.5
+min = 1.0
+max = 10.0
+meaning = "times above or below the median sum that a sum may be to be alike"
 
 [params.max_per_hour]
 default = 500
@@ -188,12 +198,14 @@ WITH account, opened, told, time, currency, window, [seen IN window WHERE seen.s
 WHERE size(received) >= $min_senders
 CALL {
   WITH received
-  UNWIND received AS seen
-  WITH seen.amount AS amount, count(seen) AS times
-  RETURN max(times) AS equal
+  UNWIND [seen IN received | seen.amount] AS amount
+  WITH amount ORDER BY amount
+  WITH collect(amount) AS amounts
+  WITH amounts, amounts[size(amounts) / 2] AS median
+  RETURN size([amount IN amounts WHERE $alike_factor * amount >= median AND amount <= $alike_factor * median]) AS alike
 }
-WITH account, opened, told, time, currency, window, received, equal
-WHERE opened > time - $max_age_ms OR equal <= $max_equal_share * size(received)
+WITH account, opened, told, time, currency, window, received, alike
+WHERE opened > time - $max_age_ms OR alike <= $max_alike_share * size(received)
 WITH account, coalesce(told > time - $max_new_ms, false) AS young, time, currency,
      received[size(received) - 1].time AS since, window
 UNWIND window AS seen
