@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 6
+version = 7
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -13,7 +13,7 @@ Accounts that are long established and have nothing to do with each other, each 
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
 the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
 several times what they usually do. Somebody has their passwords. Two who are unlike themselves, each in another way, are
-chance at any shared machine; two who order to one address, do one round of shops or spend far more than usual are not.
+chance at any shared machine, and so are half of its guests; two who order to one address, do one round of shops or spend far more than usual are not.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -39,7 +39,7 @@ card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
-strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, or are declined, make the same round of shops or spend far more than usual" }
+strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, or are declined, make the same round of shops or spend far more than usual; min_apart_share at least where each does it in its own way" }
 
 [[false_positives]]
 name = "a terminal of which nobody says that it is one"
@@ -140,6 +140,12 @@ default = 0.5
 min = 0.0
 max = 1.0
 meaning = "share of the accounts that order to a foreign address or, nothing being delivered, are declined, do the others' round of shops or spend far more than usual"
+
+[params.min_apart_share]
+default = 0.7
+min = 0.0
+max = 1.0
+meaning = "the same where no two of them order to one address, do one round of shops or spend far more than usual"
 
 [params.max_per_hour]
 default = 2000
@@ -299,7 +305,8 @@ WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR siz
            OR p.id IN astray
            OR (none(visit IN p.visits WHERE visit.delivered)
                AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
-WHERE (in_concert OR strange >= $min_accounts) AND strange >= $min_strange_share * size(account_ids)
+WHERE (in_concert OR strange >= $min_accounts)
+  AND strange >= CASE WHEN in_concert THEN $min_strange_share ELSE $min_apart_share END * size(account_ids)
 UNWIND [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
         AND seen.account IN account_ids] AS seen
 WITH device, time, account_ids, accounts, 1.0 * accounts / (accounts + known) AS new_share,

@@ -13,15 +13,15 @@ Whoever buys a list of stolen cards first finds out which of them live: many car
 or IP before pay small amounts there within minutes, and most are declined. Whoever takes hours over it does so from a
 device that has just appeared, and tries what lives once more, so that there it is the cards that are counted: five
 people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
-device what is quick need not be small. Nor do five cards without an account have one mailbox: where the buyers at a
-new device name the same, fewer declines are enough. Where a shop declines many of its customers anyway, what is
+device what is quick need not be small. Nor do five cards without an account have one mailbox: where the buyers at one
+device name the same within a day (at an IP within minutes), however old it is, fewer declines are enough. Where a shop declines many of its customers anyway, what is
 declined at the place has to stand out from that.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
 blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
 alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over
-many devices and IPs, or over hours at an IP or at a device that is older than young_ms. A list of which most cards
+many devices and IPs, or over hours at an IP or, unless one mailbox tells, at a device that is older than young_ms. A list of which most cards
 live. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
 transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
 """
@@ -32,7 +32,7 @@ device = { role = "core", label = "Device" }
 ip = { role = "core", label = "IP" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid in the window (at an IP small amounts), or small amounts at a young device ever, or whatever for one mailbox there" }
+cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid in the window (at an IP small amounts), or small amounts at a young device ever, or whatever for one mailbox" }
 declined_share = { role = "measure", threshold = "min_mailbox_share", means = "declined share of the transactions in the window (at an IP of the small ones), or of the cards that made small ones at a young device: min_declined_share at least, and more than is usual at the shop; or of the cards of one mailbox" }
 merchants = { role = "measure", means = "merchants at which they were tried" }
 
@@ -78,7 +78,7 @@ fixture = "one_account"
 default = 86400000
 min = 600000
 max = 86400000
-meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there"
+meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there; and how long one mailbox is followed at a device, in milliseconds"
 
 [params.min_cards]
 default = 5
@@ -96,7 +96,7 @@ meaning = "declined share of the transactions in the window (at an IP of the sma
 default = 0.4
 min = 0.1
 max = 1.0
-meaning = "declined share of min_cards cards or more that paid at a young device without an account, all for one e-mail"
+meaning = "declined share of min_cards cards or more that paid at a device without an account within young_ms, all for one e-mail (at an IP: small amounts in the window)"
 
 [params.usual_ms]
 default = 604800000
@@ -140,9 +140,7 @@ CALL {
   UNWIND CASE WHEN a.label = 'Device' THEN [a.id] ELSE [] END AS id
   MATCH (x:Device {id: id})
   WHERE x.hub_since > a.first
-  WITH a, x, CASE WHEN x.first_seen > a.first - $young_ms AND x.first_seen < a.first - $window_ms THEN x.first_seen
-                  ELSE a.first - $window_ms END AS start
-  UNWIND range(start / 3600000, a.last / 3600000) AS hour
+  UNWIND range((a.first - $young_ms) / 3600000, a.last / 3600000) AS hour
   CALL {
     WITH a, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
@@ -185,11 +183,12 @@ WITH a, hub_since, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, time, opened > time - $young_ms AS young, window
 WITH label, anchor, time, young,
-     [seen IN window WHERE seen.time <= time AND (young OR seen.time > time - $window_ms)] AS window
+     [seen IN window WHERE seen.time <= time
+                      AND seen.time > time - CASE WHEN label = 'Device' THEN $young_ms ELSE $window_ms END] AS window
 WHERE size(window) >= $min_cards
 CALL {
-  WITH time, young, window
-  UNWIND [seen IN window WHERE young AND seen.mailbox IS NOT NULL] AS seen
+  WITH time, window
+  UNWIND [seen IN window WHERE seen.mailbox IS NOT NULL] AS seen
   WITH time, seen.mailbox AS mailbox, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
        count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined
   WHERE newest = time AND cards >= $min_cards AND declined >= $min_mailbox_share * cards
