@@ -28,14 +28,17 @@ class LiveFeatures:
 
     def __init__(self, features: FeatureSet) -> None:
         self.features = features
-        self._widths = sorted({w.bucket_ms for kind in features.kinds for _, w in features.counts(kind)})
+        self._pairs = features.pairs
+        self._wanted = {kind: features.counts(kind) for kind in features.kinds}
+        self._windows = {kind: list(dict.fromkeys(w for _, w in wanted)) for kind, wanted in self._wanted.items()}
+        windows = [window for found in self._windows.values() for window in found]
+        self._widths = sorted({window.bucket_ms for window in windows})
         self._reach = {
-            width: max(w.buckets for k in features.kinds for _, w in features.counts(k) if w.bucket_ms == width)
-            for width in self._widths
+            width: max(window.buckets for window in windows if window.bucket_ms == width) for width in self._widths
         }
         self._entities: dict[str, dict[str, _History]] = {kind: {} for kind in features.kinds}
         self._amounts: dict[str, dict[tuple[str, str], _Amounts]] = {kind: {} for kind in features.kinds}
-        self._met: dict[tuple[str, str], dict[tuple[str, str], int]] = {pair: {} for pair in features.pairs}
+        self._met: dict[tuple[str, str], dict[tuple[str, str], int]] = {pair: {} for pair in self._pairs}
         self._bucket = 0
 
     @property
@@ -57,14 +60,14 @@ class LiveFeatures:
         ]
         for kind in self.features.kinds:
             values += self._of_entity(kind, ids.get(kind), transaction)
-        values += [self._have_met(pair, ids, time) for pair in self.features.pairs]
+        values += [self._have_met(pair, ids, time) for pair in self._pairs]
         return np.array(values)
 
     def later(self, transaction: Transaction, time: int) -> NDArray[np.float64]:
         """The values of ``features.later_names`` at a moment up to which everything was observed."""
         ids = named(transaction, self.features)
         return np.array(
-            [value for kind in self.features.kinds for value in self._counts(kind, ids.get(kind), time)]
+            [value for kind in self.features.kinds for value in self._counts(kind, ids.get(kind), time)[0]]
         )
 
     def observe(self, transaction: Transaction) -> None:
@@ -73,7 +76,7 @@ class LiveFeatures:
         self._forget(time)
         ids = named(transaction, self.features)
         new: dict[str, list[str]] = {kind: [] for kind in ids}
-        for one, other in self.features.pairs:
+        for one, other in self._pairs:
             if one in ids and other in ids:
                 if not self._have_met((one, other), ids, time):
                     new[one].append(f"new_{other}")
@@ -83,8 +86,7 @@ class LiveFeatures:
             history = self._entities[kind].setdefault(entity, _History(self._widths))
             history.last = time if history.last is None else max(time, history.last)
             declined = ["declined"] if transaction.status == "declined" else []
-            for measure in ("transactions", *declined, *new[kind]):
-                self._add(history, measure, time)
+            self._add(history, ("transactions", *declined, *new[kind]), time)
             amounts = self._amounts[kind].setdefault((entity, transaction.currency), _Amounts())
             amounts.add(_bucket(time), transaction.amount)
 
@@ -92,9 +94,9 @@ class LiveFeatures:
         """Take in that a transaction of the past was called fraud."""
         self._forget(known_at)
         for kind, entity in named(transaction, self.features).items():
-            self._add(self._entities[kind].setdefault(entity, _History(self._widths)), "fraud", known_at)
+            self._add(self._entities[kind].setdefault(entity, _History(self._widths)), ("fraud",), known_at)
 
-    def _add(self, history: _History, measure: str, time: int) -> None:
+    def _add(self, history: _History, measures: Iterable[str], time: int) -> None:
         for width, counts in history.counts.items():
             bucket = time // width
             oldest = bucket - self._reach[width]
@@ -102,16 +104,16 @@ class LiveFeatures:
                 for passed in [one for one in counts if one < oldest]:
                     del counts[passed]
             held = counts.setdefault(bucket, {})
-            held[measure] = held.get(measure, 0) + 1
+            for measure in measures:
+                held[measure] = held.get(measure, 0) + 1
 
     def _of_entity(self, kind: str, entity: str | None, transaction: Transaction) -> list[float]:
-        counts = self._counts(kind, entity, transaction.event_time)
+        counts, month = self._counts(kind, entity, transaction.event_time)
         if entity is None:
             return [*counts, math.nan, math.nan, math.nan, math.nan]
         time = transaction.event_time
         now = _bucket(time)
-        told = dict(zip(self.features.counts(kind), counts, strict=True))
-        seen = told["transactions", MONTH]
+        seen = month.get("transactions", 0)
         history = self._entities[kind].get(entity)
         last = None if history is None else history.last
         idle = math.nan if last is None or now - _bucket(last) > MEMORY.buckets else max(time - last, 0) / 1000
@@ -119,27 +121,22 @@ class LiveFeatures:
         mean = math.nan if amounts is None else amounts.mean(now)
         return [
             *counts,
-            told["fraud", MONTH] / seen if seen else math.nan,
+            month.get("fraud", 0) / seen if seen else math.nan,
             idle,
             mean,
             transaction.amount / mean if mean else math.nan,
         ]
 
-    def _counts(self, kind: str, entity: str | None, time: int) -> list[float]:
-        wanted = self.features.counts(kind)
+    def _counts(self, kind: str, entity: str | None, time: int) -> tuple[list[float], Mapping[str, int]]:
+        """The counts of an entity in all its windows, and those of a month by measure."""
+        wanted = self._wanted[kind]
         if entity is None:
-            return [math.nan] * len(wanted)
+            return [math.nan] * len(wanted), {}
         history = self._entities[kind].get(entity)
         if history is None:
-            return [0.0] * len(wanted)
-        windows: dict[Window, list[Mapping[str, int]]] = {}
-        for _, window in wanted:
-            if window not in windows:
-                oldest = time // window.bucket_ms - window.buckets
-                windows[window] = [
-                    held for bucket, held in history.counts[window.bucket_ms].items() if bucket >= oldest
-                ]
-        return [float(sum(held.get(measure, 0) for held in windows[window])) for measure, window in wanted]
+            return [0.0] * len(wanted), {}
+        sums = {window: history.within(window, time) for window in self._windows[kind]}
+        return [float(sums[window].get(measure, 0)) for measure, window in wanted], sums[MONTH]
 
     def _have_met(self, pair: tuple[str, str], ids: Mapping[str, str], time: int) -> float:
         one, other = pair
@@ -173,6 +170,16 @@ class _History:
     def __init__(self, widths: Iterable[int]) -> None:
         self.counts: dict[int, dict[int, dict[str, int]]] = {width: {} for width in widths}
         self.last: int | None = None
+
+    def within(self, window: Window, time: int) -> dict[str, int]:
+        """Measure → count in the window that ends at a moment."""
+        oldest = time // window.bucket_ms - window.buckets
+        sums: dict[str, int] = {}
+        for bucket, held in self.counts[window.bucket_ms].items():
+            if bucket >= oldest:
+                for measure, count in held.items():
+                    sums[measure] = sums.get(measure, 0) + count
+        return sums
 
 
 class _Amounts:
