@@ -1,23 +1,22 @@
 /*
 id = "bust_out"
 title = "First-party bust-out"
-version = 4
+version = 5
 status = "stable"
 severity = "critical"
 anchor = ["Account"]
 identity = ["strongest"]
 budget_ms = 300
 rationale = """
-Accounts that have a phone, a mailbox, or an address and a device in common behave well for a while, and then, all in
+Accounts that have a phone, a mailbox or a device in common behave well for a while, and then, all in
 one week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back. A
 household does the first as well, at home and on its phone, and it is the limits that tell.
 """
 source = "typology 6 of the catalogue"
 blind_spots = """
 Accounts without min_weeks earlier weeks of spending here: nothing is found in the first weeks of a stream. Transfers
-are no purchases, and count for the norm only. Accounts that share only an address, or only a device; an address and a
-device or a phone is how a household lives, and such accounts, unless they share an e-mail, count where the limits of
-both are known. A limit counts in the currency of the
+are no purchases, and count for the norm only. Accounts that share only an address; a device, or an address and a phone, is
+what a household has, and such accounts, unless they share an e-mail, count where the limits of both are known. A limit counts in the currency of the
 payments that tell it; where one of the cards spent with tells none, the account has to spend min_growth_unlimited
 times its norm instead. Limits that were used up over more than the window. Accounts that are tied to each other only
 through a third, and a device that they did not both pay from in the window. Of an account's identifiers and devices
@@ -150,19 +149,17 @@ CALL {
   WITH a, p
   MATCH (p)-[:HAS]->(x)
   WHERE x.degree > 1 AND x.hub_since > a.first
-  RETURN sum(CASE WHEN x:Address THEN 0 ELSE x.degree - 1 END) AS close,
-         sum(CASE WHEN x:Address THEN x.degree - 1 ELSE 0 END) AS home
+  RETURN sum(CASE WHEN x:Address THEN 0 ELSE x.degree - 1 END) AS close
 }
-WITH a, p, close, home
-WHERE close + home >= $min_accounts - 1
+WITH a, p, close
 CALL {
   WITH a, p
   MATCH (p)-[:OWNS]->(:Card)-[:USED]->(x:Device)
   WHERE x.degree > 1 AND x.hub_since > a.first
   RETURN sum(x.degree - 1) AS devices
 }
-WITH a, p, close + CASE WHEN home < devices THEN home ELSE devices END AS ties
-WHERE ties >= $min_accounts - 1
+WITH a, p, close, devices
+WHERE close + devices >= $min_accounts - 1
 CALL {
   WITH a, p
   MATCH (p)-[o:OWNS]->(c:Card)
@@ -274,7 +271,8 @@ WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, ca
      [s IN shared WHERE s.kind <> 'Device' OR s.id IN paid_from] AS shared
 WHERE any(s IN shared WHERE s.kind = 'Email')
    OR (any(s IN shared WHERE s.kind = 'Phone') AND none(s IN shared WHERE s.kind = 'Address'))
-   OR (any(s IN shared WHERE s.kind = 'Address') AND any(s IN shared WHERE s.kind IN ['Phone', 'Device'])
+   OR ((any(s IN shared WHERE s.kind = 'Device')
+        OR (any(s IN shared WHERE s.kind = 'Address') AND any(s IN shared WHERE s.kind = 'Phone')))
        AND own_utilisation IS NOT NULL AND utilisation IS NOT NULL)
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation, shared
 ORDER BY account

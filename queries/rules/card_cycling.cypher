@@ -13,7 +13,8 @@ Who holds a list of stolen cards puts one after the other into the same account 
 account gets several cards that it never had, and many of them are declined at the first try, or (where the account is
 young, or was never seen in a shop that has been watched for long) billed, or for want of that sent, each to another
 address. Where no billing address is told, several new cards of a young account at one merchant within the hour are
-doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. A card
+doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. So are
+four cards on an account of some weeks, of which nobody has ever seen any before the day. A card
 that was accepted before it was declined has reached its limit, one that is accepted for the same sum at a later try is
 its owner's. On an old account, cards that are billed to one address (or for want of that sent there), unless nearly all of them are
 refused, are a company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
@@ -22,8 +23,8 @@ things sent to is its owner's, refused or not.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
-Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly: then it is a
-company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they
+Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly, unless neither
+they nor the account was seen before: then it is a company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they
 are billed, or a third of them where all are billed to one address, or which come from a device, or for want of it an IP,
 that was seen before the window. A new account for every card, or a new card every other day. On the first day of a
 stream all cards of an account are new. An account that gets more than max_cards in the window stands for many people
@@ -39,7 +40,7 @@ card_ids = { role = "member", label = "Card" }
 device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
-doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that look tried out: refused at first, at an address that no other account has, or in a rush at one merchant" }
+doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that look tried out: refused at first, at an address that no other account has, in a rush at one merchant, or never seen anywhere" }
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"
@@ -119,6 +120,18 @@ min = 0
 max = 31536000000
 meaning = "how long before the touch a shop of an old account must have been seen first for the account to be unknown if it was not seen before the window, in milliseconds"
 
+[params.min_bare_cards]
+default = 4
+min = 2
+max = 50
+meaning = "cards that are doubtful enough, however they fare, where neither they nor the account were ever seen before the window and no address is told"
+
+[params.max_bare_age_ms]
+default = 7776000000
+min = 86400000
+max = 31536000000
+meaning = "how long before the touch such an account may have been opened, in milliseconds"
+
 [params.max_homes]
 default = 20
 min = 1
@@ -167,6 +180,7 @@ CALL {
   WITH a, recent, t ORDER BY t.time, t.id LIMIT $max_per_card
   WITH a, recent, collect(t) AS tries
   UNWIND tries AS t
+  MATCH (c:Card {id: recent.card})
   OPTIONAL MATCH (t)-[:ON]->(d:Device)
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
@@ -174,19 +188,19 @@ CALL {
   RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
           mended: coalesce(head([try IN tries WHERE try.status = 'approved' AND try.amount = tries[0].amount | try.time]),
                            a.last + 1),
-          card: recent.card, since: recent.since, billing: t.billing_address, sent_to: x.id, merchant: m.id, watched: m.first_seen, device: d.id,
+          card: recent.card, born: c.first_seen, since: recent.since, billing: t.billing_address, sent_to: x.id, merchant: m.id, watched: m.first_seen, device: d.id,
           known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
 WITH a, opened, met, homes, seen ORDER BY seen.time DESC, seen.id
 WITH a, opened, met, homes, collect(seen) AS window
 WITH a, opened, met, homes, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time IN moments] AS time
-WITH a.id AS account, opened > time - $max_age_ms AS young, met > time - $window_ms AS unseen,
+WITH a.id AS account, opened > time - $max_age_ms AS young, opened > time - $max_bare_age_ms AND met > time - $window_ms AS fresh, met > time - $window_ms AS unseen,
      [home IN homes WHERE home.since <= time - $window_ms - 60000 | home.id] AS homes, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time
                              AND seen.since > time - $window_ms - 60000
                              AND (opened > time - $max_age_ms OR coalesce(seen.known, time) > time - $window_ms)] AS window
 WHERE size(window) >= $min_cards AND size(window) <= $max_cards * $max_per_card
-WITH account, young, young OR (unseen AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms)) AS strange,
+WITH account, young, fresh, young OR (unseen AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms)) AS strange,
      homes, time, window
 CALL {
   WITH strange, window
@@ -223,8 +237,11 @@ CALL {
   UNWIND cards AS card
   RETURN collect(DISTINCT card) AS settled
 }
+WITH account, young, homes, time, window, lonely, rushed, retried, settled,
+     fresh AND all(seen IN window WHERE seen.billing IS NULL AND seen.sent_to IS NULL AND seen.born > time - $window_ms)
+       AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS bare
 UNWIND window AS seen
-WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
+WITH account, time, bare, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
      count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled
                               AND (young OR NOT coalesce(seen.sent_to, '') IN homes))
                              OR coalesce(seen.billing, seen.sent_to) IN lonely OR seen.card IN rushed OR seen.card IN retried
@@ -232,6 +249,8 @@ WITH account, time, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions
+WITH account, time, newest, cards, CASE WHEN bare AND cards >= $min_bare_cards THEN cards ELSE doubtful END AS doubtful,
+     card_ids, device_ids, transactions
 WHERE newest = time AND cards >= $min_cards AND cards <= $max_cards AND doubtful >= $min_doubtful_share * cards
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, card_ids, device_ids,
        transactions[0..$max_evidence] AS transactions, cards, 1.0 * doubtful / cards AS doubtful_share

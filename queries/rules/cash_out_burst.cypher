@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 4
+version = 5
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -11,6 +11,7 @@ budget_ms = 150
 rationale = """
 Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
 expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
+Customers at a sale come on devices that they had before; who pays with many cards wipes one after the other.
 A cash machine has no price: where next to nothing but one amount is drawn, by enough cards, nothing need be known of its past.
 """
 source = "typology 17 of the catalogue"
@@ -18,7 +19,7 @@ blind_spots = """
 A merchant first seen less than min_age_ms before the window has no baseline, and is not judged, unless it is a cash
 machine. Amounts that vary a
 little. An amount that is a usual price of the merchant. Bursts that are mostly declined. Online, cards that come from a
-device and an address each look like a crowd at a sale; a hub device or address counts as one for each card. At a
+device and an address each look like a crowd at a sale, unless their devices are all new; a hub device or address counts as one for each card. At a
 terminal or a cash machine, where nothing is known of who pays, a burst has to exceed what the merchant takes in all, and
 at a terminal to be of more cards. Of one hour the first
 max_per_hour transactions are read, and of the past the max_history newest, hour by hour, of the last baseline_hours.
@@ -104,6 +105,18 @@ min = 1.0
 max = 100.0
 meaning = "cards per device that online payments come from, or per IP where these are fewer"
 
+[params.min_new_share]
+default = 0.8
+min = 0.0
+max = 1.0
+meaning = "share of these cards, min_cards at least, that pay from devices that were first seen in the window, and twice as many as usually do there: customers at a sale have theirs"
+
+[params.min_watch_ms]
+default = 604800000
+min = 0
+max = 31536000000
+meaning = "how long before the touch the merchant must have been seen first for devices to be called new, in milliseconds"
+
 [params.max_usual_share]
 default = 0.2
 min = 0.0
@@ -174,7 +187,7 @@ CALL {
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH amount, currency, t, c, d, i ORDER BY t.time DESC, t.id
   RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, channel: t.channel,
-                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since,
+                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since, device_since: d.first_seen,
                                     ip: i.id, ip_hub: i.hub_since}) AS window
 }
 WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
@@ -191,17 +204,20 @@ WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS card
      count(DISTINCT CASE WHEN seen.paid THEN seen.card END) AS paid,
      count(DISTINCT CASE WHEN seen.channel = 'atm' THEN seen.card END) AS drawn,
      count(DISTINCT CASE WHEN told THEN seen.card END) AS online,
+     count(DISTINCT CASE WHEN seen.device_since > time - $window_ms THEN seen.card END) AS nowhere,
      count(DISTINCT CASE WHEN device IS NOT NULL THEN 'device ' + device WHEN told THEN 'card ' + seen.card END) AS devices,
      count(DISTINCT CASE WHEN ip IS NOT NULL THEN 'ip ' + ip WHEN told THEN 'card ' + seen.card END) AS ips,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
      collect(seen.id) AS transactions
-WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, card_ids, device_ids, ip_ids, transactions,
+WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, nowhere, card_ids, device_ids, ip_ids, transactions,
      CASE WHEN devices < ips THEN devices ELSE ips END AS places
 WHERE cards >= $min_cards AND 2 * paid >= $min_cards
   AND CASE WHEN opened > time - $window_ms - $min_age_ms THEN 2 * drawn > cards AND cards >= $min_cards_young
            WHEN 2 * online >= cards THEN online >= $min_per_place * places
+             OR (nowhere >= $min_cards AND nowhere >= $min_new_share * online AND opened <= time - $min_watch_ms)
            ELSE 2 * drawn > cards OR cards >= $min_cards_in_person END
 WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online,
+     CASE WHEN 2 * online >= cards AND online < $min_per_place * places THEN 1.0 * nowhere / online END AS new_share,
      opened > time - $window_ms - $min_age_ms AS young, places, card_ids, device_ids,
      ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
 CALL {
@@ -220,7 +236,7 @@ CALL {
   RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS recent,
          collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS last_hours
 }
-WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
+WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
      CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
      last_hours + same_hours AS past
 CALL {
@@ -233,13 +249,16 @@ CALL {
     USING INDEX SEEK t:Transaction(merchant_hour)
     WHERE t.status = 'approved'
     WITH amount, currency, t ORDER BY t.time, t.id LIMIT $max_per_hour
-    RETURN count(t) AS earlier, sum(CASE WHEN t.amount = amount AND t.currency = currency THEN 1 ELSE 0 END) AS same
+    OPTIONAL MATCH (t)-[:ON]->(d:Device)
+    RETURN count(t) AS earlier, sum(CASE WHEN t.amount = amount AND t.currency = currency THEN 1 ELSE 0 END) AS same,
+           count(d) AS told, sum(CASE WHEN d.first_seen > t.time - $window_ms THEN 1 ELSE 0 END) AS new
   }
-  RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share
+  RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share,
+         CASE WHEN sum(told) > 0 THEN 1.0 * sum(new) / sum(told) ELSE 0.0 END AS usually_new
 }
-WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
-     volume, usual_share
-WHERE usual_share <= $max_usual_share
+WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
+     volume, usual_share, usually_new
+WHERE usual_share <= $max_usual_share AND coalesce(new_share >= 2 * usually_new, true)
 CALL {
   WITH merchant, amount, currency, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
@@ -250,7 +269,7 @@ CALL {
   WITH t LIMIT $max_per_hour
   RETURN count(t) AS others
 }
-WITH merchant, amount, currency, time, cards, seen_online, young, places, card_ids, device_ids, ip_ids, transactions,
+WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
      volume, usual_share, others
 WHERE NOT young OR cards >= $min_young_share * (cards + others)
 WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,

@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 6
+version = 7
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -13,13 +13,14 @@ One device that within a day pays with cards that are new to it, for accounts th
 order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
 family has one home, but has been seen there before. Three cards do where every account says that it was just opened and
-nothing ties them, as a home does; and those who all live behind one door have to be more than a small family.
+nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Wherever
+they live, min_residents people with a card each, of whom nobody was ever seen before, do not meet at a new machine.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
 behind one door that is not told to be another's cannot be told from a household. Where no account is told at all each
-card is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants. A
+card is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants or from min_networks IPs. A
 device at which one merchant alone is paid may be its terminal where neither a channel nor a network nor an address is
 told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
 card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
@@ -28,7 +29,7 @@ it orders to such a shared address that is new to it, not where the card is bill
 the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are
 strange. Nor is an address the own one of min_joint young accounts or more that share it with other young ones, on
 whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been watched
-for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A farm of accounts
+for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A smaller farm, or one of cards seen before, of accounts
 that each order to another address is triangulation. Without account_created an account counts as opened at its first
 transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new tablet
 of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to the
@@ -158,7 +159,13 @@ meaning = "strange accounts on the device in the window"
 default = 5
 min = 1
 max = 50
-meaning = "the same where all of them have one address, to which none of them has moved, and of young accounts with addresses of their own"
+meaning = "the same where all of them have one address, to which none of them has moved, of young accounts with addresses of their own, and of accounts, or cards without one, none of which was seen before the window, nor the device"
+
+[params.min_networks]
+default = 3
+min = 2
+max = 50
+meaning = "IPs from which cards without accounts pay at one merchant, whose own machine stays where it is"
 
 [params.min_nameless]
 default = 5
@@ -233,12 +240,13 @@ CALL {
   UNWIND made[0..$max_per_card] AS t
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
-  WITH t, c, u, m, x, coalesce(x.id, t.billing_address) AS address
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+  WITH t, c, u, m, x, i.id AS ip, coalesce(x.id, t.billing_address) AS address
   OPTIONAL MATCH (y:Address {id: coalesce(address, '')})
-  RETURN t, c.id AS card, u.first_seen AS since, m.first_seen AS watched, m.id AS shop, address, y.hub_since AS until
+  RETURN t, ip, c.id AS card, c.first_seen AS born, u.first_seen AS since, m.first_seen AS watched, m.id AS shop, address, y.hub_since AS until
 }
 WITH a, d, t.account IS NOT NULL AS named, coalesce(t.account, card) AS owner,
-     collect({id: t.id, time: t.time, card: card, since: since, watched: watched, shop: shop, address: address,
+     collect({id: t.id, time: t.time, card: card, born: born, ip: ip, since: since, watched: watched, shop: shop, address: address,
               until: until, billing: t.billing_address,
               remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL OR address IS NOT NULL}) AS made
 WITH a, d, collect({owner: owner, named: named, made: made}) AS owners
@@ -266,25 +274,33 @@ CALL {
 }
 WITH a, d, one, told, met, homes
 UNWIND one.made AS seen
-WITH a, d.hub_since AS hub_since, one, told, met, homes, seen ORDER BY seen.time DESC, seen.id
-WITH a, hub_since,
+WITH a, d.hub_since AS hub_since, d.first_seen AS installed, one, told, met, homes, seen ORDER BY seen.time DESC, seen.id
+WITH a, hub_since, installed,
      collect({id: seen.id, time: seen.time, owner: one.owner, named: one.named, opened: coalesce(told, met),
               told: told, met: met, watched: seen.watched, card: seen.card, since: seen.since, shop: seen.shop,
+              ip: seen.ip, known: CASE WHEN seen.born < met THEN seen.born ELSE met END,
               remote: seen.remote,
               address: seen.address, until: seen.until, billing: seen.billing,
               moved: coalesce(head([home IN homes WHERE home.id = seen.address | home.since]), seen.time),
               appeared: head([home IN homes WHERE home.id = seen.address | home.appeared]),
               others: head([home IN homes WHERE home.id = seen.address | home.others]),
               settled: homes[0].since}) AS window
-WITH a, hub_since, window, [seen IN window | seen.time] AS moments
+WITH a, hub_since, installed, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH device, time, CASE WHEN any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named]
+WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new,
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH device, time, machine_is_new, CASE WHEN any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named]
                         ELSE window END AS window
+WITH device, time, machine_is_new, window,
+     reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END) AS ips
 WHERE size(window) >= $min_young_cards
   AND (any(seen IN window WHERE (seen.remote AND seen.named) OR coalesce(seen.shop <> window[0].shop, true))
+       OR size(ips) >= $min_networks
        OR all(seen IN window WHERE coalesce(seen.told > time - $max_age_ms, false)))
-WITH device, time, window, reduce(found = [], seen IN window |
+WITH device, time, window,
+     machine_is_new AND all(seen IN window WHERE seen.known > time - $window_ms)
+       AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS newcomers,
+     reduce(found = [], seen IN window |
      CASE WHEN seen.told > time - $max_age_ms AND seen.others <= time AND seen.appeared > time - $min_watch_ms AND seen.watched <= time - $min_watch_ms
                AND NOT seen.owner IN found THEN found + [seen.owner] ELSE found END) AS joint
 CALL {
@@ -311,16 +327,20 @@ CALL {
                   THEN 1 ELSE 0 END) AS odd
 }
 WITH device, time, window, present, young, nameless, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
-     CASE WHEN housed = 0 OR (present >= $min_residents AND fresh = present AND 2 * young >= present) THEN present
-          ELSE odd END AS owners
+     housed = 0 OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
+     newcomers AND present >= $min_residents AS newcomers, odd
+WITH device, time, window, present, young, nameless, unseen, neighbours,
+     newcomers AND NOT unsettled AND odd < $min_residents AS by_newness,
+     CASE WHEN unsettled OR newcomers THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
   AND (nameless = 0 OR (owners >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time, owners, young = present AS all_young, 1.0 * owners / present AS strange_share,
+WITH device, time, owners, by_newness, young = present AS all_young,
+     1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT CASE WHEN seen.named THEN seen.owner END) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young)
+WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young) AND (cards >= $min_residents OR NOT by_newness)
 CALL {
   WITH time, cards, account_ids
   UNWIND CASE WHEN cards < $min_cards THEN account_ids ELSE [] END AS account

@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -11,12 +11,15 @@ budget_ms = 150
 rationale = """
 A merchant that lives on one device, or behind one IP, and charges the same few cards there again and again within a
 week is selling to itself: cashing out stolen cards, or laundering another shop's transactions. Where it names none of
-its customers' accounts, fewer charges for each card will do: an agent who orders for many has one.
+its customers' accounts, fewer charges for each card will do: an agent who orders for many has one. A shop of which one
+account is the main customer sells to a company. And where nearly no card was ever seen before, at a machine that never
+stays where it is, or behind one IP always on another machine, there are no customers at all.
 """
 source = "typology 7 of the catalogue"
 blind_spots = """
 Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so point-of-sale
-traffic is left out. Cards that are used once each. Behind an IP only merchants below the hub cap count, and not where
+traffic is left out. Cards that are used once each, unless they are min_nobodies that were never seen before; that nobody says
+before the stream is older than the window. Behind an IP only merchants below the hub cap count, and not where
 most of it comes from devices that serve one card each, again and again: people on their own phones, whom a shop's or an
 office's network has in common. A merchant with max_merchant approved transactions or more in the window is not judged,
 since its total is not counted further. Of one hour only the first max_per_hour approved transactions at the device or
@@ -34,7 +37,7 @@ transactions = { role = "evidence" }
 made = { role = "measure", threshold = "min_transactions", means = "approved transactions from here at the merchant in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among all approved transactions of the merchant in the window" }
 cards = { role = "measure", threshold = "min_cards", means = "distinct cards that made them" }
-per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card; min_per_card_ip at least behind an IP" }
+per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card; min_per_card_ip at least behind an IP, or fewer where cards were never seen before" }
 
 [[false_positives]]
 name = "a shop's tablet, at which every customer pays"
@@ -55,6 +58,10 @@ fixture = "regulars"
 [[false_positives]]
 name = "an agent who orders for clients from a small shop"
 fixture = "agent"
+
+[[false_positives]]
+name = "a company that orders from a small shop with its employees' cards"
+fixture = "company"
 
 [params.window_ms]
 default = 604800000
@@ -80,6 +87,12 @@ min = 1
 max = 50
 meaning = "distinct cards that made them"
 
+[params.min_owners]
+default = 2
+min = 1
+max = 100
+meaning = "accounts, or cards without one, that made them"
+
 [params.min_per_card]
 default = 2.0
 min = 1.0
@@ -97,6 +110,24 @@ default = 3.0
 min = 1.0
 max = 100.0
 meaning = "transactions per card behind one IP, on average: many who share a network come back to the same shop"
+
+[params.min_nobodies]
+default = 6
+min = 2
+max = 100
+meaning = "cards, each however often, that are enough where nearly none was seen before its payment here"
+
+[params.min_nobody_share]
+default = 0.9
+min = 0.0
+max = 1.0
+meaning = "share of the cards that were never seen before their payment here"
+
+[params.min_places]
+default = 3
+min = 2
+max = 100
+meaning = "IPs from which the device then paid; at an IP there is a device for each card"
 
 [params.max_personal_share]
 default = 0.5
@@ -197,8 +228,10 @@ WHERE size(made) >= $min_transactions
 UNWIND made AS t
 MATCH (t)<-[:MADE]-(c:Card)
 OPTIONAL MATCH (t)-[:ON]->(d:Device)
-WITH a, hub_since, merchant, t, c, d ORDER BY t.time DESC, t.id
-WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id, device: d.id}) AS window
+OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+WITH a, hub_since, merchant, t, c, d, i ORDER BY t.time DESC, t.id
+WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id, born: c.first_seen,
+                                      device: d.id, place: CASE WHEN a.label = 'Device' THEN i.id ELSE d.id END}) AS window
 WITH a, hub_since, merchant, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, merchant, time,
@@ -214,10 +247,24 @@ WITH label, anchor, merchant, time, window
 WHERE personal <= $max_personal_share * size(window)
 UNWIND window AS seen
 WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
+     count(DISTINCT coalesce(seen.account, seen.card)) AS owners, count(DISTINCT seen.place) AS places,
+     count(DISTINCT CASE WHEN seen.born >= seen.time THEN seen.card END) AS nobodies,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(seen.id) AS transactions
-WHERE cards >= $min_cards AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 THEN $min_per_card
-                                       ELSE $min_per_card_unnamed END * cards
+WITH label, anchor, merchant, time, made, cards, owners, card_ids, account_ids, transactions,
+     made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 THEN $min_per_card
+                  ELSE $min_per_card_unnamed END * cards AS repeated,
+     cards >= $min_nobodies AND nobodies >= $min_nobody_share * cards
+       AND places >= CASE WHEN label = 'IP' THEN cards ELSE $min_places END AS staged
+WHERE cards >= $min_cards AND owners >= $min_owners AND (repeated OR staged)
+CALL {
+  WITH time
+  UNWIND range((time - 2 * $window_ms) / 3600000, (time - $window_ms) / 3600000) AS hour
+  MATCH (h:Hour {id: hour})
+  RETURN count(h) AS watched
+}
+WITH label, anchor, merchant, time, made, cards, card_ids, account_ids, transactions, repeated, watched
+WHERE repeated OR watched > 0
 CALL {
   WITH merchant, time
   UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
