@@ -1,7 +1,7 @@
 /*
 id = "cyclic_flow"
 title = "Cyclic flow"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -17,7 +17,8 @@ source = "typology 10 of the catalogue; cycles as in AMLSim"
 blind_spots = """
 Cycles of more than six accounts, or that take longer than the window. Money that is split, gathered, exchanged or
 withdrawn on the way, or to which other money is added, and small amounts. Cycles of accounts that are all known to be
-older than min_established_ms, since firms' sweeps look so, unless two of them share a device, or each sent money on
+older than min_established_ms, since firms' sweeps look so, unless two of them share a device (all of them: that is the
+treasurer's), or each sent money on
 within max_hold_ms, more than once, and never at the same time of day: a sweep is a standing order, and friends take
 days. Accounts past the hub cap are not passed through. Cycles within one hand: where all accounts have one e-mail,
 phone, address or card in common. At each step the first max_senders accounts are followed, and of an anchor max_paths
@@ -325,7 +326,7 @@ OPTIONAL MATCH (m)-[:ON]->(d:Device)
 WHERE d.hub_since > time
 WITH passed, time, since, path, restless, established, collect(DISTINCT c.id) AS card_ids, count(d) AS told,
      count(DISTINCT d) AS devices
-WHERE established < size(passed) OR devices < told OR restless
+WHERE established < size(passed) OR (devices > 1 AND devices < told) OR restless
 WITH passed AS account_ids, time, card_ids, [t IN path | t.id] AS transactions, size(passed) AS hops,
      1.0 * path[size(path) - 1].amount / path[0].amount AS returned, (time - since) / 3600000.0 AS hours,
      path[0].currency AS currency

@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 6
+version = 7
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -103,6 +103,12 @@ min = 0.05
 max = 1.0
 meaning = "refunds for each purchase of these accounts in the window"
 
+[params.min_untold_share]
+default = 0.6
+min = 0.0
+max = 2.0
+meaning = "the same of accounts of which nobody says when they were opened, and that share no e-mail: they may be an old couple's"
+
 [params.min_clothing_share]
 default = 0.7
 min = 0.05
@@ -190,7 +196,7 @@ CALL {
   UNWIND made[0..$max_transactions] AS refund
   RETURN collect(refund) AS refunds
 }
-WITH a, moments, x, collect({id: q.id, opened: coalesce(q.created, q.first_seen), since: since,
+WITH a, moments, x, collect({id: q.id, opened: coalesce(q.created, q.first_seen), told: q.created IS NOT NULL, since: since,
                              refunds: refunds}) AS holders
 WHERE size([q IN holders WHERE size(q.refunds) > 0]) >= $min_accounts
 WITH a, moments, x, holders, reduce(n = 0, q IN holders | n + size(q.refunds)) AS made
@@ -210,15 +216,14 @@ CALL {
   UNWIND made[0..$max_transactions] AS purchase
   WITH purchase, purchase.category STARTS WITH '56' OR purchase.category CONTAINS 'cloth'
        OR purchase.category CONTAINS 'apparel' OR purchase.category CONTAINS 'fashion' AS is_clothing
-  RETURN collect({id: purchase.id, time: purchase.time, shop: purchase.shop,
-                  allowed: CASE WHEN is_clothing THEN $min_clothing_share ELSE $min_share END}) AS purchases
+  RETURN collect({id: purchase.id, time: purchase.time, shop: purchase.shop, clothing: is_clothing}) AS purchases
 }
-WITH a, moments, x, collect({id: q.id, opened: q.opened, since: q.since, refunds: q.refunds,
+WITH a, moments, x, collect({id: q.id, opened: q.opened, told: q.told, since: q.since, refunds: q.refunds,
                              purchases: purchases}) AS holders
 UNWIND [time IN a.times WHERE time IN moments AND time < x.hub_since] AS time
 WITH a.id AS anchor, time, labels(x)[0] AS kind, x.id AS shared,
      [q IN holders WHERE q.since <= time |
-      {id: q.id, opened: q.opened,
+      {id: q.id, opened: q.opened, told: q.told,
        refunds: [r IN q.refunds WHERE r.time > time - $window_ms AND r.time <= time],
        purchases: [t IN q.purchases WHERE t.time > time - $window_ms AND t.time <= time]}] AS holders
 WITH anchor, time, kind, shared, [q IN holders WHERE size(q.refunds) + size(q.purchases) > 0] AS active
@@ -231,7 +236,7 @@ WITH anchor, time, kind, shared, active, refunded,
 WITH anchor, time, kind, shared, active,
      [{old: false, shop: '', accounts: young}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
       {old: true, shop: shop, accounts: [q IN refunded WHERE any(r IN q.refunds WHERE r.shop = shop) |
-                             {id: q.id, refunds: [r IN q.refunds WHERE r.shop = shop],
+                             {id: q.id, told: true, refunds: [r IN q.refunds WHERE r.shop = shop],
                               purchases: [t IN q.purchases WHERE t.shop = shop]}]}] AS groups
 UNWIND groups AS found
 WITH anchor, time, kind, shared, active, found.old AS old, found.shop AS shop, found.accounts AS refunded
@@ -239,7 +244,8 @@ WHERE size(refunded) >= CASE WHEN old THEN $min_old_accounts ELSE $min_accounts 
   AND size(refunded) >= $min_account_share * active AND any(q IN refunded WHERE q.id = anchor)
 WITH anchor, time, kind, shared, active, old, shop, refunded,
      reduce(n = 0, q IN refunded | n + size(q.purchases)) AS purchases,
-     reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m + t.allowed)) AS allowed
+     reduce(n = 0.0, q IN refunded | n + reduce(m = 0.0, t IN q.purchases | m +
+       CASE WHEN t.clothing THEN $min_clothing_share WHEN q.told OR kind = 'Email' THEN $min_share ELSE $min_untold_share END)) AS allowed
 UNWIND refunded AS q
 WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, q, [t IN q.purchases | t.id] AS bought
 UNWIND q.refunds AS r
