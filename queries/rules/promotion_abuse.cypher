@@ -1,7 +1,7 @@
 /*
 id = "promotion_abuse"
 title = "Promotion abuse"
-version = 3
+version = 4
 status = "stable"
 severity = "medium"
 anchor = ["Device"]
@@ -9,9 +9,10 @@ touch = { status = ["approved"], promotion = true }
 identity = ["device", "promotion"]
 budget_ms = 100
 rationale = """
-A promotion is meant to be used once by each customer. Several accounts on one device, each of which buys for the
-first time only days before it redeems the same promotion, or another of the same shop, are one customer who comes back under
-new names: a shop that changes its code every week makes the same offer. When an account was opened says less: names are also bought, or put by for later, years old and never used.
+A promotion is meant to be used once by each customer. Several accounts on one device, or guests, each of which buys for
+the first time only days before it redeems the same promotion, or another of the same shop, are one customer who comes
+back under new names: a shop that changes its code every week makes the same offer. When an account was opened says less:
+names are also bought, or put by for later, years old and never used.
 """
 source = "typology 11 of the catalogue"
 blind_spots = """
@@ -28,8 +29,8 @@ promotion = { role = "fact" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "new accounts that redeemed the promotion, or another of the shop, on the device in the window" }
-share = { role = "measure", threshold = "min_share", means = "their share among the accounts that bought anything on the device in the window" }
+accounts = { role = "measure", threshold = "min_accounts", means = "new customers (min_guests at least if fewer than min_accounts of them have accounts) that redeemed the promotion, or another of the shop, on the device in the window" }
+share = { role = "measure", threshold = "min_share", means = "their share among the customers that bought anything on the device in the window" }
 
 [[false_positives]]
 name = "a family, most of whom have bought before, on its tablet"
@@ -65,6 +66,12 @@ min = 60000
 max = 2592000000
 meaning = "how long before it redeems an account may have been seen first to be new, in milliseconds"
 
+[params.min_guests]
+default = 5
+min = 2
+max = 50
+meaning = "the same counting those without an account, each by its e-mail, or else its card"
+
 [params.min_share]
 default = 0.5
 min = 0.0
@@ -96,16 +103,18 @@ UNWIND [touch IN a.times | touch / 3600000] AS touched
 WITH DISTINCT a, d, touched AS hour
 MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
 USING INDEX SEEK t:Transaction(device_hour)
-WHERE t.promotion IS NOT NULL AND t.account IS NOT NULL AND t.status = 'approved'
+WHERE t.promotion IS NOT NULL AND t.status = 'approved'
   AND t.time >= a.first AND t.time <= a.last
 WITH DISTINCT a, d
 CALL {
   WITH a, d
-  MATCH (d)<-[u:USED]-(:Card)<-[:OWNS]-(p:Account)
+  MATCH (d)<-[u:USED]-(c:Card)
   WHERE u.last_seen > a.first - $window_ms - 60000 AND u.first_seen <= a.last
-    AND p.first_seen > a.first - $window_ms - $max_age_ms
-  WITH DISTINCT p LIMIT $min_accounts
-  RETURN count(p) AS candidates
+  OPTIONAL MATCH (c)<-[:OWNS]-(p:Account)
+  WITH a, coalesce(p.id, c.id) AS customer, coalesce(p.first_seen, c.first_seen) AS met
+  WHERE met > a.first - $window_ms - $max_age_ms
+  WITH DISTINCT customer LIMIT $min_accounts
+  RETURN count(customer) AS candidates
 }
 WITH a, d, candidates,
      CASE WHEN d.first_seen > a.first - $window_ms THEN d.first_seen ELSE a.first - $window_ms END AS begin
@@ -121,15 +130,17 @@ CALL {
   WITH a, hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE t.account IS NOT NULL AND t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+  WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH t ORDER BY t.time, t.id LIMIT $max_per_hour
-  WITH t.account AS account, t.promotion AS promotion, collect(t) AS made
-  MATCH (p:Account {id: account})
-  UNWIND made[0..$max_per_account] AS t
   MATCH (t)<-[:MADE]-(c:Card)
+  WITH t, c ORDER BY t.time, t.id
+  WITH coalesce(t.account, t.email, c.id) AS customer, t.promotion AS promotion, collect({node: t, card: c}) AS made
+  UNWIND made[0..$max_per_account] AS one
+  WITH customer, promotion, one.node AS t, one.card AS c
+  OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-  RETURN {id: t.id, time: t.time, account: account, card: c.id, shop: m.id,
-          redeemed: CASE WHEN p.first_seen > t.time - $max_age_ms THEN promotion END} AS seen
+  RETURN {id: t.id, time: t.time, customer: customer, account: t.account, card: c.id, shop: m.id,
+          redeemed: CASE WHEN coalesce(p.first_seen, c.first_seen) > t.time - $max_age_ms THEN promotion END} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
 WITH a, hub_since, collect(seen) AS window
@@ -138,7 +149,7 @@ UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WHERE size(window) >= $min_accounts
 UNWIND window AS seen
-WITH device, time, count(DISTINCT seen.account) AS active, collect(seen) AS window
+WITH device, time, count(DISTINCT seen.customer) AS active, collect(seen) AS window
 WITH device, time, active, window, [seen IN window WHERE seen.redeemed IS NOT NULL AND seen.time = time] AS now
 UNWIND range(0, size(now) - 1) AS n
 WITH device, time, active, window, now, now[n].redeemed AS promotion,
@@ -146,9 +157,10 @@ WITH device, time, active, window, now, now[n].redeemed AS promotion,
 WHERE NOT repeated
 WITH device, time, active, window, promotion, [seen IN now WHERE seen.redeemed = promotion | seen.shop] AS shops
 UNWIND [seen IN window WHERE seen.redeemed = promotion OR (seen.redeemed IS NOT NULL AND seen.shop IN shops)] AS seen
-WITH device, time, active, promotion, count(DISTINCT seen.account) AS accounts,
+WITH device, time, active, promotion, count(DISTINCT seen.customer) AS accounts,
+     count(DISTINCT seen.account) AS named,
      collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.card) AS card_ids,
      collect(seen.id) AS transactions
-WHERE accounts >= $min_accounts AND accounts >= $min_share * active
+WHERE (named >= $min_accounts OR accounts >= $min_guests) AND accounts >= $min_share * active
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, promotion, account_ids, card_ids,
        transactions[0..$max_evidence] AS transactions, accounts, 1.0 * accounts / active AS share

@@ -1,7 +1,7 @@
 /*
 id = "triangulation"
 title = "Triangulation"
-version = 2
+version = 3
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -11,7 +11,7 @@ budget_ms = 150
 rationale = """
 A shop that does not exist sells goods to real customers and has them delivered by a real shop, which it pays with
 stolen cards: on one device every order has another card and another address, nearly one to one, and no address is
-the cardholder's.
+the cardholder's. Where one account has all its cards billed to one address, it is an agent's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
@@ -45,6 +45,10 @@ fixture = "gift_buyer"
 [[false_positives]]
 name = "an agent who shops for clients: many cards, but few addresses, or a forwarder's"
 fixture = "agent"
+
+[[false_positives]]
+name = "an agent with a new account, who is billed for all clients' cards"
+fixture = "agent_who_is_billed"
 
 [[false_positives]]
 name = "a family that sends presents from its new tablet"
@@ -173,10 +177,12 @@ UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.unt
         AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms)] AS seen
 WITH device, time, pairs, one_to_one, max(seen.time) AS newest,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
+     count(DISTINCT coalesce(seen.billing, seen.card)) AS payers, count(DISTINCT coalesce(seen.account, seen.card)) AS buyers,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
 WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * pairs
+  AND (payers > 1 OR buyers > 1)
 CALL {
   WITH time, account_ids
   UNWIND account_ids AS account
