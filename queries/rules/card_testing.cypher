@@ -14,7 +14,8 @@ or IP before pay small amounts there within minutes, and most are declined. Whoe
 device that has just appeared, and tries what lives once more, so that there it is the cards that are counted: five
 people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
 device what is quick need not be small. Nor do five cards without an account have one mailbox: where the buyers at one
-device name the same within a day (at an IP within minutes), however old it is, fewer declines are enough. Where a shop declines many of its customers anyway, what is
+device name the same within a day (at an IP within minutes), however old it is, fewer declines are enough,
+unless they have things sent to several addresses, as an agent's clients do. Where a shop declines many of its customers anyway, what is
 declined at the place has to stand out from that.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
@@ -73,6 +74,10 @@ fixture = "kiosk_with_receipts"
 [[false_positives]]
 name = "a buyer with an account, whose new tablet is told five cards"
 fixture = "one_account"
+
+[[false_positives]]
+name = "an agent who buys as a guest, with the cards of five clients"
+fixture = "agent"
 
 [params.young_ms]
 default = 86400000
@@ -174,11 +179,12 @@ WITH a, x, c, t.time / 3600000 AS hour, collect(t) AS made
 MATCH (c)-[u:USED]->(x)
 UNWIND made[0..$max_per_card] AS t
 OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-WITH a, x, t, c, u, m ORDER BY t.time DESC, t.id
+OPTIONAL MATCH (t)-[:SHIPPED_TO]->(y:Address)
+WITH a, x, t, c, u, m, y ORDER BY t.time DESC, t.id
 WITH a, x.hub_since AS hub_since, CASE WHEN a.label = 'Device' THEN x.first_seen ELSE 0 END AS opened,
      collect({id: t.id, time: t.time, declined: t.status = 'declined', card: c.id, since: u.first_seen,
               merchant: m.id, small: t.amount <= $small_amount,
-              mailbox: CASE WHEN t.account IS NULL THEN t.email END}) AS window
+              mailbox: CASE WHEN t.account IS NULL THEN t.email END, sent_to: y.id}) AS window
 WITH a, hub_since, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, time, opened > time - $young_ms AS young, window
@@ -190,8 +196,8 @@ CALL {
   WITH time, window
   UNWIND [seen IN window WHERE seen.mailbox IS NOT NULL] AS seen
   WITH time, seen.mailbox AS mailbox, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
-       count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined
-  WHERE newest = time AND cards >= $min_cards AND declined >= $min_mailbox_share * cards
+       count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined, count(DISTINCT seen.sent_to) AS addresses
+  WHERE newest = time AND cards >= $min_cards AND declined >= $min_mailbox_share * cards AND addresses < 2
   WITH mailbox, cards, declined ORDER BY cards DESC, mailbox LIMIT 1
   RETURN collect({id: mailbox, cards: cards, declined: 1.0 * declined / cards}) AS mailboxes
 }
