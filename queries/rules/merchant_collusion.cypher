@@ -258,8 +258,8 @@ WITH label, anchor, merchant, time, made, cards, owners, card_ids, account_ids, 
        AND places >= CASE WHEN label = 'IP' THEN cards ELSE $min_places END AS staged
 WHERE cards >= $min_cards AND owners >= $min_owners AND (repeated OR staged)
 CALL {
-  WITH time
-  UNWIND range((time - 2 * $window_ms) / 3600000, (time - $window_ms) / 3600000) AS hour
+  WITH time, repeated
+  UNWIND CASE WHEN repeated THEN [] ELSE range((time - 2 * $window_ms) / 3600000, (time - $window_ms) / 3600000) END AS hour
   MATCH (h:Hour {id: hour})
   RETURN count(h) AS watched
 }
