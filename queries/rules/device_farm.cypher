@@ -29,7 +29,8 @@ it orders to such a shared address that is new to it, not where the card is bill
 the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are
 strange. Nor is an address the own one of min_joint young accounts or more that share it with other young ones, on
 whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been watched
-for longer: a farm has more machines than doors. Where no address of any of them is known, all are. A smaller farm, or one of cards seen before, of accounts
+for longer: a farm has more machines than doors. Where no address of any of them is known, all
+are, unless all are told to be old and buy at one merchant, whose machine it may be. A smaller farm, or one of cards seen before, of accounts
 that each order to another address is triangulation. Without account_created an account counts as opened at its first
 transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new tablet
 of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to the
@@ -94,6 +95,10 @@ fixture = "parcel_shop"
 [[false_positives]]
 name = "a shop's card terminal"
 fixture = "terminal"
+
+[[false_positives]]
+name = "a merchant's machine, at which old customers buy what is not delivered"
+fixture = "old_customers"
 
 [[false_positives]]
 name = "a terminal of which nobody says that it is one"
@@ -320,6 +325,7 @@ CALL {
   RETURN count(owner) AS present, sum(1 - named) AS nameless,
          sum(CASE WHEN named = 0 AND met > time - $window_ms - 60000 THEN 1 ELSE 0 END) AS unseen, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
+         sum(CASE WHEN told <= time - $max_age_ms THEN 1 ELSE 0 END) AS old,
          sum(CASE WHEN opened > time - $max_age_ms THEN 1 ELSE 0 END) AS fresh,
          min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
          sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
@@ -327,7 +333,8 @@ CALL {
                   THEN 1 ELSE 0 END) AS odd
 }
 WITH device, time, window, present, young, nameless, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
-     housed = 0 OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
+     (housed = 0 AND (old < present OR any(seen IN window WHERE coalesce(seen.shop <> window[0].shop, true))))
+       OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
 WITH device, time, window, present, young, nameless, unseen, neighbours,
      newcomers AND NOT unsettled AND odd < $min_residents AS by_newness,
