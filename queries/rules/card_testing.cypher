@@ -215,8 +215,8 @@ WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window
      young AND all_cards >= $min_cards AND declined_cards >= $min_declined_share AS slow
 WHERE quick OR slow OR size(mailboxes) > 0
 CALL {
-  WITH time, window
-  UNWIND window AS seen
+  WITH time, window, quick, slow
+  UNWIND CASE WHEN quick OR slow THEN window ELSE [] END AS seen
   WITH time, size(window) AS made, seen.merchant AS merchant, count(seen.id) AS here
   WHERE merchant IS NOT NULL
   UNWIND range((time - $young_ms - $usual_ms) / 3600000, (time - $young_ms) / 3600000 - 1) AS hour

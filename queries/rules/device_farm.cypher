@@ -297,13 +297,14 @@ WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new,
 WITH device, time, machine_is_new, CASE WHEN any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named]
                         ELSE window END AS window
 WITH device, time, machine_is_new, window,
-     reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END) AS ips
+     reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END) AS ips,
+     reduce(cards = [], seen IN window | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END) AS cards
 WHERE size(window) >= $min_young_cards
   AND (any(seen IN window WHERE (seen.remote AND seen.named) OR coalesce(seen.shop <> window[0].shop, true))
        OR size(ips) >= $min_networks
        OR all(seen IN window WHERE coalesce(seen.told > time - $max_age_ms, false)))
 WITH device, time, window,
-     machine_is_new AND all(seen IN window WHERE seen.known > time - $window_ms)
+     machine_is_new AND size(cards) >= $min_residents AND all(seen IN window WHERE seen.known > time - $window_ms)
        AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS newcomers,
      reduce(found = [], seen IN window |
      CASE WHEN seen.told > time - $max_age_ms AND seen.others <= time AND seen.appeared > time - $min_watch_ms AND seen.watched <= time - $min_watch_ms
@@ -337,17 +338,16 @@ WITH device, time, window, present, young, nameless, unseen, coalesce(lowest = h
        OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
 WITH device, time, window, present, young, nameless, unseen, neighbours,
-     newcomers AND NOT unsettled AND odd < $min_residents AS by_newness,
      CASE WHEN unsettled OR newcomers THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
   AND (nameless = 0 OR (owners >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
 UNWIND window AS seen
-WITH device, time, owners, by_newness, young = present AS all_young,
+WITH device, time, owners, young = present AS all_young,
      1.0 * owners / present AS strange_share,
      count(DISTINCT CASE WHEN seen.since > time - $window_ms - 60000 THEN seen.card END) AS cards,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT CASE WHEN seen.named THEN seen.owner END) AS account_ids,
      collect(DISTINCT seen.id) AS transactions
-WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young) AND (cards >= $min_residents OR NOT by_newness)
+WHERE cards >= $min_young_cards AND (cards >= $min_cards OR all_young)
 CALL {
   WITH time, cards, account_ids
   UNWIND CASE WHEN cards < $min_cards THEN account_ids ELSE [] END AS account
