@@ -58,8 +58,7 @@ class Bursts:
         scores = [self.score(member.entity) for member in members]
         cards = [_name(*member.entity) for member in members if member.label == "Card"]
         cores = [_name(*member.entity) for member in members if member.role == "core"]
-        for midas in self._oldest():
-            scores += [midas.edge_score(card, core) for core in cores for card in cards]
+        scores += [midas.highest_edge_score(cards, cores) for midas in self._oldest()]
         return max(scores, default=0.0)
 
     def _oldest(self) -> list[Midas]:

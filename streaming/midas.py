@@ -14,6 +14,8 @@ import math
 import random
 import zlib
 from array import array
+from collections.abc import Sequence
+from itertools import starmap
 
 _MASK = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -50,7 +52,11 @@ class CountMinSketch:
 
     def estimate(self, places: list[int]) -> float:
         """The sum of the key that is held at these places, or more."""
-        return min([self._cells[place] for place in places])
+        cells, lowest = self._cells, math.inf
+        for place in places:  # min() of a comprehension takes twice as long, and this is asked most of all
+            if cells[place] < lowest:
+                lowest = cells[place]
+        return lowest
 
     def scale(self, factor: float) -> None:
         """Multiply every sum."""
@@ -128,6 +134,12 @@ class Midas:
         """How far an edge runs above its past, whatever its ends do."""
         current, total = self._edges.compared(_pair(_key(source), _key(target)))
         return self._statistic(current, total)
+
+    def highest_edge_score(self, sources: Sequence[str], targets: Sequence[str]) -> float:
+        """The highest score of the edges from any of some nodes to any of others (0: of none)."""
+        ends = [_key(target) for target in targets]
+        edges = (_pair(start, end) for start in map(_key, sources) for end in ends)
+        return max(starmap(self._statistic, map(self._edges.compared, edges)), default=0.0)
 
     def score(self, source: str, target: str) -> float:
         """How far an edge, or one of its ends, runs above its past."""

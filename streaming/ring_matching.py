@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from graph.events import Entity
 from queries.spec import Finding
@@ -11,64 +12,86 @@ from streaming.ring_settings import RingSettings
 from streaming.ring_state import STRENGTH, STRONG_KINDS, Ring
 
 _IN_ONE_HAND = frozenset({"Device", "Email", "Phone"})
+#: Shares are compared to so many: what is exactly half must not depend on the order in which weights were added.
+_DIGITS = 9
 
 
-def belongs(finding: Finding, ring: Ring, settings: RingSettings) -> bool:
-    """Whether one thing holds both of them, or they share enough by Jaccard or containment, weighted by rarity.
-
-    A strong core of both is such a thing. So is a device, an e-mail address or a phone, whatever part it plays in
-    either: it is in one pair of hands, or a hub. (A card or an account may have been stolen twice.) And so is a
-    place (an address, also of the network) that is a core of both, together with anything strong: strangers share
-    the place, or a stolen card, but hardly both.
+@dataclass(frozen=True)
+class Weights:
+    """What the members of a ring weigh by themselves, as long as the ring does not change.
 
     An entity weighs its kind's strength over log(degree + 5), as in FRAUDAR (Hooi and others, KDD 2016). Its
-    degree is the number of others that findings have tied it to: the graph's own would depend on how far the graph
-    had been written when the finding was looked at, and which rings there are must not.
+    degree is the number of others that findings have tied it to: a core to its members, a member to its cores.
+    The graph's own would depend on how far the graph had been written when a finding was looked at, and which
+    rings there are must not.
     """
-    mine = {member.entity: member.role for member in finding.members}
-    shared = [entity for entity in mine if entity in ring.members]
-    strong = [entity for entity in shared if entity.label in STRONG_KINDS]
-    if any(
-        entity.label in _IN_ONE_HAND or mine[entity] == "core" == ring.members[entity].role for entity in strong
-    ):
-        return True
-    if strong and shares_core(finding, ring):
-        return True
-    if not any(STRENGTH[entity.label] for entity in shared):
-        return False
-    degrees = _degrees(finding, ring)
-    common = _weight(shared, degrees)
-    of_finding, of_ring = _weight(mine, degrees), _weight(ring.members, degrees)
-    jaccard = common / (of_finding + of_ring - common)
-    containment = common / min(of_finding, of_ring)
-    return jaccard >= settings.min_jaccard or containment >= settings.min_containment
+
+    degrees: Mapping[Entity, int]
+    total: float
+
+    @classmethod
+    def of(cls, ring: Ring) -> Weights:
+        """A ring's, by its ties."""
+        degrees: dict[Entity, int] = {}
+        for tie in ring.ties:
+            group = {entity: ring.members[entity].role == "core" for entity in tie.entities()}
+            cores = sum(group.values())
+            for entity, is_core in group.items():
+                degrees[entity] = degrees.get(entity, 0) + (len(group) - cores if is_core else cores)
+        return cls(degrees, sum(_weight(entity, degrees.get(entity, 0)) for entity in ring.members))
 
 
-def shares_core(finding: Finding, ring: Ring) -> bool:
-    """Whether a core entity that strangers do not share is a core of both."""
-    return any(
-        member.role == "core"
-        and STRENGTH[member.label] > 0
-        and (known := ring.members.get(member.entity)) is not None
-        and known.role == "core"
-        for member in finding.members
-    )
+class Candidate:
+    """A finding beside the rings that it may belong to."""
+
+    def __init__(self, finding: Finding, settings: RingSettings) -> None:
+        self._settings = settings
+        self._roles = {member.entity: member.role for member in finding.members}
+        cores = sum(role == "core" for role in self._roles.values())
+        self._degrees = {
+            entity: len(self._roles) - cores if role == "core" else cores for entity, role in self._roles.items()
+        }
+        self._total = sum(map(_weight, self._degrees.keys(), self._degrees.values()))
+
+    def belongs_to(self, ring: Ring, weigh: Callable[[Ring], Weights]) -> bool:
+        """Whether one thing holds both, or they share enough by Jaccard or containment, weighted by rarity.
+
+        A strong core of both is such a thing. So is a device, an e-mail address or a phone, whatever part it plays
+        in either: it is in one pair of hands, or a hub. (A card or an account may have been stolen twice.) And so
+        is a place (an address, also of the network) that is a core of both, together with anything strong:
+        strangers share the place, or a stolen card, but hardly both.
+        """
+        roles = self._roles
+        shared = [entity for entity in roles if entity in ring.members]
+        strong = [entity for entity in shared if entity.label in STRONG_KINDS]
+        if any(
+            entity.label in _IN_ONE_HAND or roles[entity] == "core" == ring.members[entity].role
+            for entity in strong
+        ):
+            return True
+        if strong and self.shares_core(ring):
+            return True
+        if not any(STRENGTH[entity.label] for entity in shared):
+            return False
+        weights = weigh(ring)
+        own, others = self._degrees, weights.degrees
+        common = sum(_weight(entity, max(own[entity], others.get(entity, 0))) for entity in shared)
+        of_finding = self._total - sum(_weight(entity, own[entity]) for entity in shared) + common
+        of_ring = weights.total - sum(_weight(entity, others.get(entity, 0)) for entity in shared) + common
+        jaccard = round(common / (of_finding + of_ring - common), _DIGITS)
+        containment = round(common / min(of_finding, of_ring), _DIGITS)
+        return jaccard >= self._settings.min_jaccard or containment >= self._settings.min_containment
+
+    def shares_core(self, ring: Ring) -> bool:
+        """Whether a core entity that strangers do not share is a core of both."""
+        return any(
+            role == "core"
+            and STRENGTH[entity.label] > 0
+            and (known := ring.members.get(entity)) is not None
+            and known.role == "core"
+            for entity, role in self._roles.items()
+        )
 
 
-def _degrees(finding: Finding, ring: Ring) -> Mapping[Entity, int]:
-    """How many others each entity is tied to: a core to its members, a member to its cores."""
-    degrees: dict[Entity, int] = {}
-    groups = [{entity: ring.members[entity].role == "core" for entity in tie.entities()} for tie in ring.ties]
-    for group in groups:
-        cores = sum(group.values())
-        for entity, is_core in group.items():
-            degrees[entity] = degrees.get(entity, 0) + (len(group) - cores if is_core else cores)
-    cores = sum(member.role == "core" for member in finding.members)
-    for member in finding.members:
-        own = len(finding.members) - cores if member.role == "core" else cores
-        degrees[member.entity] = max(own, degrees.get(member.entity, 0))
-    return degrees
-
-
-def _weight(entities: Iterable[Entity], degrees: Mapping[Entity, int]) -> float:
-    return sum(STRENGTH[entity.label] / math.log(degrees.get(entity, 0) + 5) for entity in entities)
+def _weight(entity: Entity, degree: int) -> float:
+    return STRENGTH[entity.label] / math.log(degree + 5)

@@ -15,7 +15,7 @@ from queries.spec import Finding
 from streaming.agenda import Agenda
 from streaming.ring_growth import extend
 from streaming.ring_lineage import merge, mint_ring_id, split
-from streaming.ring_matching import belongs, shares_core
+from streaming.ring_matching import Candidate, Weights
 from streaming.ring_news import decide, due_at
 from streaming.ring_settings import RingSettings
 from streaming.ring_state import STRENGTH, Change, Decision, Fact, Identity, Ring, Update
@@ -35,6 +35,7 @@ class RingBook:
         self._rings: dict[str, Ring] = {}
         self._by_entity: dict[Entity, set[str]] = defaultdict(set)
         self._by_identity: dict[Identity, str] = {}
+        self._weights: dict[str, Weights] = {}  # of rings that have not changed since they were weighed
         self._touched: dict[str, Update] = {}
         self._aging, self._ending, self._waiting = Agenda(), Agenda(), Agenda()
         self._now = 0
@@ -156,16 +157,23 @@ class RingBook:
         }
         if (ring_id := self._by_identity.get(identity)) is not None:
             found[ring_id] = self._rings[ring_id]
+        candidate = Candidate(finding, self._settings)
         for ring_id in near - found.keys():
             ring = self._rings[ring_id]
-            if belongs(finding, ring, self._settings) and (
-                ring.status != "dismissed" or shares_core(finding, ring)
+            if candidate.belongs_to(ring, self._weights_of) and (
+                ring.status != "dismissed" or candidate.shares_core(ring)
             ):
                 found[ring_id] = ring
         span = self._settings.expiry_ms
         return [ring for ring in found.values() if ring.first_seen - span <= finding.time <= self._end(ring)]
 
+    def _weights_of(self, ring: Ring) -> Weights:
+        if (known := self._weights.get(ring.id)) is None:
+            known = self._weights[ring.id] = Weights.of(ring)
+        return known
+
     def _extend(self, ring: Ring, finding: Finding, evidence: Mapping[str, Fact]) -> None:
+        self._weights.pop(ring.id, None)
         for change in extend(ring, finding, evidence, self._note(ring)):
             if change == "escalated":
                 self._note(ring, change)
@@ -246,6 +254,7 @@ class RingBook:
 
     def _unindex(self, ring: Ring) -> None:
         del self._rings[ring.id]
+        self._weights.pop(ring.id, None)
         for entity in ring.members:
             self._by_entity[entity].discard(ring.id)
             if not self._by_entity[entity]:
