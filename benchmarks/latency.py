@@ -3,6 +3,9 @@
 The clock of an alert starts when the event that completed its finding was handed to the producer, and stops when a
 read-committed consumer has the alert. A new ring's members joined at the time of that event; so the graph tells,
 afterwards, which event it was. Beside it: how long the events themselves took over the same broker.
+
+Events come at a share of the highest rate: that at which the same worker has just worked off what waited of this
+stream, since one with many rings costs more than one with few.
 """
 
 from __future__ import annotations
@@ -43,12 +46,12 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """At ``rate`` events per second: alerts of new rings, and the events' own way over the broker.
+    """At a share of the ``highest_rate`` (events per second): alerts of new rings, and the events' own way.
 
     ``untraced`` alerts are those whose ring had become part of another when the graph was asked.
     """
 
-    rate: float
+    highest_rate: float
     rate_reached: float
     alerts: int
     untraced: int
@@ -66,9 +69,9 @@ class _Alert(msgspec.Struct):
 
 
 def measure(
-    endpoint: Endpoint, broker: KafkaServer, stream: Path, folder: Path, *, rate: float, warm_up: int, events: int
+    endpoint: Endpoint, broker: KafkaServer, stream: Path, folder: Path, *, share: float, warm_up: int, events: int
 ) -> Latency:
-    """Send ``warm_up`` events of a stream as fast as they go, and then ``events`` at ``rate`` per second."""
+    """Send ``warm_up`` events of a stream as fast as they go, then ``events`` at a share of the highest rate."""
     warm, paced = folder / "warm-up.jsonl", folder / "paced.jsonl"
     with stream.open("rb") as lines:
         warm.write_bytes(b"".join(islice(lines, warm_up)))
@@ -89,29 +92,37 @@ def measure(
     )
     try:
         ringwatch("produce", "--source", str(warm), "--to", transactions)
-        _await_end(transactions, worker)
+        highest_rate = _work_off(transactions, worker, warm_up)
         observer = _Observer(broker.bootstrap, topics)
         producer = ringwatch.start(
-            "produce", "--source", str(paced), "--to", transactions, "--rate", f"{rate:.3f}"
+            *("produce", "--source", str(paced), "--to", transactions, "--rate", f"{share * highest_rate:.3f}")
         )
         observer.watch(producer)
-        _await_end(transactions, worker)
+        _work_off(transactions, worker, events)
         observer.watch(None)
     finally:
         worker.terminate()
         _, errors = worker.communicate(timeout=_LIMIT_S)
     if worker.returncode or producer.returncode:
         raise RuntimeError(f"ringwatch failed:\n{errors}")
-    return observer.latency(_births(endpoint, observer.alerts), rate)
+    return observer.latency(_births(endpoint, observer.alerts), highest_rate)
 
 
-def _await_end(topic: str, worker: subprocess.Popen[str]) -> None:
-    """Wait until the worker has committed everything that the topic holds."""
-    deadline = time.monotonic() + _LIMIT_S
-    while group_lag(parse_kafka(topic), {}, _GROUP) != 0:
-        if worker.poll() is not None or time.monotonic() > deadline:
+def _work_off(topic: str, worker: subprocess.Popen[str], sent: int) -> float:
+    """Wait until the worker has committed all that was sent to a topic; returns its events per second."""
+    started = time.monotonic()
+    waiting = left = _waiting(topic, sent)
+    while left:
+        if worker.poll() is not None or time.monotonic() > started + _LIMIT_S:
             raise RuntimeError("the worker did not come to the end of its topic")
         time.sleep(0.2)
+        left = _waiting(topic, sent)
+    return waiting / (time.monotonic() - started)
+
+
+def _waiting(topic: str, sent: int) -> int:
+    left = group_lag(parse_kafka(topic), {}, _GROUP)
+    return sent if left is None else left  # nothing has been committed yet
 
 
 def _births(endpoint: Endpoint, ring_ids: Iterable[str]) -> dict[str, set[str]]:
@@ -167,7 +178,7 @@ class _Observer:
             self._produced[msgspec.json.decode(value, type=_Payment).transaction_id] = produced_ms
             self._alone.append(now_ms - produced_ms)
 
-    def latency(self, births: Mapping[str, set[str]], rate: float) -> Latency:
+    def latency(self, births: Mapping[str, set[str]], highest_rate: float) -> Latency:
         """What was noted, now that it is known which events gave birth to the rings."""
         waits: list[float] = []
         for ring_id, arrived_ms in self.alerts.items():
@@ -176,7 +187,7 @@ class _Observer:
                 waits.append(arrived_ms - min(produced))
         moments = self._produced.values()
         return Latency(
-            rate,
+            highest_rate,
             (len(moments) - 1) / (max(moments) - min(moments)) * 1e3,
             len(waits),
             len(self.alerts) - len(waits),
