@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 7
+version = 8
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -13,7 +13,8 @@ Accounts that are long established and have nothing to do with each other, each 
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
 the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
 several times what they usually do. Somebody has their passwords. Two who are unlike themselves, each in another way, are
-chance at any shared machine, and so are half of its guests; two who order to one address, do one round of shops or spend far more than usual are not.
+chance at any shared machine, and so are half of its guests, or two of them who buy something dear; two who order to one
+address or do one round of shops are not.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -25,7 +26,7 @@ says where the card is billed; so where most victims buy what is not delivered, 
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
 one it may be a travel agent's machine). Where no address of any of them is known, all count as unlike themselves, if
 each was seen here before the window. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
-are unlike themselves, unless two of them order to one address, do one round of shops or spend far more than usual. A
+are unlike themselves, unless two of them order to one address or do one round of shops. A
 device at which one merchant alone is paid, where neither a channel nor a network nor an address is told, may be its
 terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these
 the first max_per_card of each card.
@@ -91,7 +92,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless two order to one address, do one round of shops or spend far more than usual"
+meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless two order to one address or do one round of shops"
 
 [params.min_age_ms]
 default = 2592000000
@@ -145,7 +146,7 @@ meaning = "share of the accounts that order to a foreign address or, nothing bei
 default = 0.7
 min = 0.0
 max = 1.0
-meaning = "the same where no two of them order to one address, do one round of shops or spend far more than usual"
+meaning = "the same where no two of them order to one address or do one round of shops"
 
 [params.max_per_hour]
 default = 2000
@@ -300,7 +301,7 @@ CALL {
   WITH collect(orderers) AS parts
   RETURN reduce(all = [], part IN parts | all + part) AS astray, any(part IN parts WHERE size(part) > 1) AS one_drop
 }
-WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR size(spenders) > 1 OR one_drop AS in_concert,
+WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR one_drop AS in_concert,
      size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
            OR p.id IN astray
            OR (none(visit IN p.visits WHERE visit.delivered)

@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 7
+version = 8
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -16,7 +16,7 @@ address. Where no billing address is told, several new cards of a young account 
 doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. So are
 four cards on an account of some weeks, of which nobody has ever seen any before the day. A card
 that was accepted before it was declined has reached its limit, one that is accepted for the same sum at a later try is
-its owner's. On an old account, cards that are billed to one address (or for want of that sent there), unless nearly all of them are
+its owner's. Cards that are billed to one address (or for want of that sent there), unless nearly all of them are
 refused, are a company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
 merchant does not tell the device, from an IP of few that is) is an agent's. What it has sent to where it has long had
 things sent to is its owner's, refused or not.
@@ -67,6 +67,14 @@ name = "an agent who shops for clients with their cards, on an account of long s
 fixture = "personal_shopper"
 
 [[false_positives]]
+name = "somebody with a new account and three cards, who has two presents delivered"
+fixture = "two_presents"
+
+[[false_positives]]
+name = "somebody with a new account and three cards, two of which are refused at home"
+fixture = "refused_at_home"
+
+[[false_positives]]
 name = "an account that stands for all guests of a shop"
 fixture = "guests"
 
@@ -94,13 +102,13 @@ meaning = "distinct cards on the account, tried there for the first time in the 
 default = 0.4
 min = 0.0
 max = 1.0
-meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor on an old account billed to one address with enough that were accepted), or on a young or unknown account billed or sent to an address that none of the others had, or tried at one merchant in a rush or after a refusal"
+meaning = "share of these cards that were declined at the first try (and not accepted for the same sum later, nor billed to one address with enough that were accepted), or on a young or unknown account billed to an address that none of the others had (or sent there, where min_cards are), or tried at one merchant in a rush or after a refusal"
 
 [params.max_home_refusals]
 default = 0.7
 min = 0.0
 max = 1.0
-meaning = "share of the cards billed to one address on an old account, or for want of that sent there, that may be refused without being doubtful"
+meaning = "share of the cards billed to one address, or for want of that sent there, that may be refused without being doubtful"
 
 [params.rush_ms]
 default = 3600000
@@ -205,9 +213,11 @@ WITH account, young, fresh, young OR (unseen AND any(seen IN window WHERE seen.w
 CALL {
   WITH strange, window
   UNWIND [seen IN window WHERE strange] AS seen
-  WITH coalesce(seen.billing, seen.sent_to) AS address, count(DISTINCT seen.card) AS sharers
+  WITH coalesce(seen.billing, seen.sent_to) AS address, count(DISTINCT seen.card) AS sharers,
+       count(DISTINCT CASE WHEN seen.billing IS NOT NULL THEN seen.card END) AS billed
   WHERE address IS NOT NULL AND sharers = 1
-  RETURN CASE WHEN count(address) > 1 THEN collect(address) ELSE [] END AS lonely
+  RETURN CASE WHEN count(address) >= CASE WHEN sum(billed) > 0 THEN 2 ELSE $min_cards END
+              THEN collect(address) ELSE [] END AS lonely
 }
 CALL {
   WITH young, time, window
@@ -226,8 +236,8 @@ CALL {
   RETURN collect(DISTINCT card) AS retried
 }
 CALL {
-  WITH young, time, window
-  WITH time, window, [seen IN window WHERE NOT young AND seen.billing IS NOT NULL | seen.billing] AS billings
+  WITH time, window
+  WITH time, window, [seen IN window WHERE seen.billing IS NOT NULL | seen.billing] AS billings
   UNWIND window AS seen
   WITH DISTINCT coalesce(seen.billing, seen.sent_to) AS address, billings, seen.card AS card,
        seen.refused AND seen.mended > time AS refused
