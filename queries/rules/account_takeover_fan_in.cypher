@@ -196,7 +196,8 @@ CALL {
   UNWIND made[0..$max_per_card] AS t
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id,
+  OPTIONAL MATCH (t)-[:TO]->(r:Account)
+  RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id, payee: r.id,
                                 amount: t.amount, currency: t.currency,
                                 address: x.id, until: x.hub_since, billing: t.billing_address,
                                 remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL
@@ -242,7 +243,7 @@ WITH a, d, p, joined, relatives, homes, weeks, made ORDER BY p.id
 WITH a, d, collect({id: p.id, established: coalesce(p.created + $min_age_ms, p.first_seen + $min_known_ms),
                     joined: joined, relatives: relatives, met: p.first_seen,
                     settled: coalesce(homes[0].since, a.last + 1), weeks: weeks,
-                    visits: [seen IN made | {time: seen.time, shop: seen.shop, declined: seen.status = 'declined',
+                    visits: [seen IN made | {time: seen.time, shop: seen.shop, payee: seen.payee, declined: seen.status = 'declined',
                              amount: seen.amount, currency: seen.currency,
                              delivered: seen.address IS NOT NULL, address: seen.address,
                              foreign: coalesce(seen.address <> seen.billing, seen.address IS NOT NULL),
@@ -301,9 +302,18 @@ CALL {
   WITH collect(orderers) AS parts
   RETURN reduce(all = [], part IN parts | all + part) AS astray, any(part IN parts WHERE size(part) > 1) AS one_drop
 }
-WITH device, time, window, known, account_ids, accounts, size(rounds) > 0 OR one_drop AS in_concert,
+CALL {
+  WITH present
+  UNWIND present AS p
+  UNWIND [visit IN p.visits WHERE visit.payee IS NOT NULL] AS visit
+  WITH visit.payee AS payee, collect(DISTINCT p.id) AS senders
+  WHERE size(senders) > 1
+  UNWIND senders AS sender
+  RETURN collect(DISTINCT sender) AS emptied
+}
+WITH device, time, window, known, account_ids, accounts, size(rounds) + size(emptied) > 0 OR one_drop AS in_concert,
      size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
-           OR p.id IN astray
+           OR p.id IN astray OR p.id IN emptied
            OR (none(visit IN p.visits WHERE visit.delivered)
                AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
 WHERE (in_concert OR strange >= $min_accounts)

@@ -236,7 +236,14 @@ CALL {
   RETURN collect(DISTINCT card) AS retried
 }
 CALL {
-  WITH time, window
+  WITH homes, window
+  UNWIND [seen IN window WHERE size(homes) > 0 AND seen.billing <> seen.sent_to AND NOT seen.sent_to IN homes] AS seen
+  WITH collect(DISTINCT seen.card) AS cards, count(DISTINCT seen.sent_to) AS places
+  RETURN CASE WHEN size(cards) >= $min_cards AND places >= $min_cards THEN cards ELSE [] END AS astray
+}
+CALL {
+  WITH time, window, astray
+  WITH time, [seen IN window WHERE NOT seen.card IN astray] AS window
   WITH time, window, [seen IN window WHERE seen.billing IS NOT NULL | seen.billing] AS billings
   UNWIND window AS seen
   WITH DISTINCT coalesce(seen.billing, seen.sent_to) AS address, billings, seen.card AS card,
@@ -247,14 +254,14 @@ CALL {
   UNWIND cards AS card
   RETURN collect(DISTINCT card) AS settled
 }
-WITH account, young, homes, time, window, lonely, rushed, retried, settled,
+WITH account, young, homes, time, window, lonely, rushed, retried, settled, astray,
      fresh AND all(seen IN window WHERE seen.billing IS NULL AND seen.sent_to IS NULL AND seen.born > time - $window_ms)
        AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS bare
 UNWIND window AS seen
 WITH account, time, bare, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
      count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled
                               AND (young OR NOT coalesce(seen.sent_to, '') IN homes))
-                             OR coalesce(seen.billing, seen.sent_to) IN lonely OR seen.card IN rushed OR seen.card IN retried
+                             OR coalesce(seen.billing, seen.sent_to) IN lonely OR seen.card IN rushed OR seen.card IN retried OR seen.card IN astray
                          THEN seen.card END) AS doubtful,
      collect(DISTINCT seen.card) AS card_ids,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,

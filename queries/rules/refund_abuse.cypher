@@ -257,7 +257,8 @@ WITH anchor, time, kind, shared, active, old, shop, purchases, allowed, count(DI
      collect(r.id) + collect(DISTINCT CASE WHEN r.purchase IN bought THEN r.purchase END) AS transactions
 WHERE CASE WHEN old THEN refunds >= $min_old_refunds AND refunds >= $min_clothing_share * purchases
                          AND 2 * allowed < ($min_share + $min_clothing_share) * purchases
-           ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed END
+           ELSE refunds >= CASE WHEN kind = 'Email' THEN $min_email_refunds ELSE $min_refunds END AND refunds >= allowed
+                AND size(card_ids) >= $min_accounts END
 WITH anchor, time, kind, shared, active, old, purchases, accounts, refunds, account_ids, card_ids, transactions
      ORDER BY old, refunds, transactions[0]
 WITH anchor, time, kind, shared, collect({active: active, purchases: purchases, accounts: accounts, refunds: refunds,

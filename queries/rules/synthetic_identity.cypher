@@ -193,14 +193,29 @@ WITH anchor, time, others, CASE WHEN callers >= $min_accounts - 1 AND size(tenan
 WHERE size(tenants) > 0
    OR any(q IN others WHERE q.kinds >= $min_kinds AND (q.mailbox = 1 OR size(others) >= $min_accounts - 1))
 CALL {
-  WITH anchor, time, others
+  WITH anchor, time, others, tenants
   MATCH (p:Account {id: anchor})-[o:OWNS]->(c:Card)
   WHERE o.first_seen <= time
   MATCH (c)<-[g:OWNS]-(q:Account)
-  WHERE g.first_seen <= time AND q.id IN [other IN others WHERE other.mailbox = 1 | other.account]
-  RETURN collect(DISTINCT q.id) AS selves
+  WHERE g.first_seen <= time AND q.id IN [other IN others + tenants | other.account]
+  RETURN collect(DISTINCT q.id) AS mates
 }
-WITH anchor, time, tenants, [q IN others WHERE NOT q.account IN selves] AS others
+CALL {
+  WITH anchor, time, others, tenants, mates
+  UNWIND [anchor] + [q IN others + tenants WHERE q.mailbox = 1 OR q.account IN mates | q.account] AS account
+  WITH DISTINCT time, account
+  MATCH (q:Account {id: account})-[:OWNS]->(:Card)-[:MADE]->(t:Transaction)-[:AT]->(m:Merchant)
+  WHERE t.account = account AND t.time > time - $window_ms AND t.time <= time
+  WITH account, collect(DISTINCT m.id) AS shops
+  WHERE size(shops) = 1
+  RETURN collect({account: account, shop: shops[0]}) AS regulars
+}
+WITH anchor, time, tenants, others, regulars, head([r IN regulars WHERE r.account = anchor | r.shop]) AS shop,
+     [q IN others WHERE q.mailbox = 1 AND q.account IN mates | q.account] AS selves
+WITH anchor, time, tenants, others, selves + [r IN regulars WHERE r.shop <> shop | r.account] AS selves
+WITH anchor, time, [q IN others WHERE NOT q.account IN selves] AS others,
+     [q IN tenants WHERE NOT q.account IN selves] AS tenants
+WITH anchor, time, others, CASE WHEN size(tenants) >= $min_accounts - 1 THEN tenants ELSE [] END AS tenants
 CALL {
   WITH anchor, time, others
   UNWIND [anchor] + [q IN others WHERE q.young = 1 | q.account] AS account

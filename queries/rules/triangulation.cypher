@@ -169,19 +169,23 @@ WITH a.id AS device, time, [seen IN window WHERE seen.time > time - $window_ms A
 WHERE size(window) >= $min_cards
 UNWIND window AS seen
 WITH device, time, count(DISTINCT seen.card) AS payers, count(DISTINCT seen.address) AS places,
-     count(DISTINCT seen.card + '|' + seen.address) AS pairs, collect(seen) AS window
-WITH device, time, pairs, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
+     count(DISTINCT seen.card + '|' + seen.address) AS pairs,
+     count(DISTINCT CASE WHEN seen.billing IS NULL AND any(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms
+                           AND owner.since > time - $window_ms - 60000 AND owner.since <= time)
+                         THEN seen.card + '|' + seen.address END) AS untold, collect(seen) AS window
+WITH device, time, pairs, untold, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
 WHERE one_to_one >= $min_one_to_one
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
         AND coalesce(seen.billing, '') <> seen.address
-        AND none(owner IN seen.owners WHERE owner.since <= time AND owner.opened <= time - $max_age_ms)] AS seen
-WITH device, time, pairs, one_to_one, max(seen.time) AS newest,
+        AND none(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms AND owner.since <=
+                 CASE WHEN seen.billing IS NULL THEN time ELSE time - $window_ms - 60000 END)] AS seen
+WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
      count(DISTINCT coalesce(seen.billing, seen.card)) AS payers, count(DISTINCT coalesce(seen.account, seen.card)) AS buyers,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
-WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * pairs
+WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * told
   AND (payers > 1 OR buyers > 1)
 CALL {
   WITH time, account_ids
@@ -198,4 +202,4 @@ CALL {
 }
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, card_ids, account_ids, address_ids, email_ids,
        transactions[0..$max_evidence] AS transactions, cards, addresses, one_to_one,
-       1.0 * strange / pairs AS strange_share
+       1.0 * strange / told AS strange_share
