@@ -242,15 +242,15 @@ CALL {
   RETURN CASE WHEN size(cards) >= $min_cards AND places >= $min_cards THEN cards ELSE [] END AS astray
 }
 CALL {
-  WITH time, window, astray
-  WITH time, [seen IN window WHERE NOT seen.card IN astray] AS window
-  WITH time, window, [seen IN window WHERE seen.billing IS NOT NULL | seen.billing] AS billings
+  WITH young, time, window, astray
+  WITH young, time, [seen IN window WHERE NOT seen.card IN astray] AS window
+  WITH young, time, window, [seen IN window WHERE seen.billing IS NOT NULL | seen.billing] AS billings
   UNWIND window AS seen
-  WITH DISTINCT coalesce(seen.billing, seen.sent_to) AS address, billings, seen.card AS card,
+  WITH DISTINCT young, coalesce(seen.billing, seen.sent_to) AS address, billings, seen.card AS card,
        seen.refused AND seen.mended > time AS refused
   WHERE address IN billings
-  WITH address, collect(card) AS cards, sum(CASE WHEN refused THEN 1 ELSE 0 END) AS refusals
-  WHERE refusals <= $max_home_refusals * size(cards)
+  WITH young, address, collect(card) AS cards, sum(CASE WHEN refused THEN 1 ELSE 0 END) AS refusals
+  WHERE refusals <= $max_home_refusals * size(cards) AND (NOT young OR size(cards) < $min_bare_cards)
   UNWIND cards AS card
   RETURN collect(DISTINCT card) AS settled
 }
