@@ -252,8 +252,8 @@ WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.car
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(seen.id) AS transactions
 WITH label, anchor, merchant, time, made, cards, owners, card_ids, account_ids, transactions,
-     made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 THEN $min_per_card
-                  ELSE $min_per_card_unnamed END * cards AS repeated,
+     made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 AND places < $min_places
+                  THEN $min_per_card ELSE $min_per_card_unnamed END * cards AS repeated,
      cards >= $min_nobodies AND nobodies >= $min_nobody_share * cards
        AND places >= CASE WHEN label = 'IP' THEN cards ELSE $min_places END AS staged
 WHERE cards >= $min_cards AND owners >= $min_owners AND (repeated OR staged)

@@ -44,8 +44,11 @@ def test_a_phone_number_has_one_form_and_no_country_is_guessed(given_form: str, 
     assert normalise_phone(given_form) == one_form
 
 
-def test_an_email_keeps_its_dots_and_tags() -> None:
-    assert normalise_email("Ada.L+x @Example.com") == "ada.l+x@example.com"
+def test_an_email_is_its_mailbox() -> None:
+    assert normalise_email("Ada.L+x @Example.com") == "ada.l@example.com"
+    assert normalise_email("Ada.L+x@googlemail.com") == normalise_email("adal@gmail.com") == "adal@gmail.com"
+    assert normalise_email("+x@example.com") == "+x@example.com"
+    assert normalise_email("No Address+1") == "noaddress+1"
 
 
 def test_text_is_trimmed_composed_and_on_one_line() -> None:
