@@ -153,7 +153,7 @@ WITH a, i, since, t, d, x ORDER BY t.time DESC, t.id
 WITH a, collect({id: t.id, time: t.time, declined: t.status = 'declined', account: t.account, device: d.id, shared: d.hub_since,
                  ip: i.id, network: i.network,
                  area: CASE WHEN i.id CONTAINS ':' THEN split(i.id, ':')[0..2] ELSE split(i.id, '.')[0..2] END,
-                 until: i.hub_since, since: since, drop: x.id, opened: x.first_seen, closed: x.hub_since}) AS window
+                 until: i.hub_since, since: since, home: t.billing_address = x.id, drop: x.id, opened: x.first_seen, closed: x.hub_since}) AS window
 WHERE size(window) >= $min_ips
 CALL {
   WITH a
@@ -171,12 +171,13 @@ UNWIND window AS seen
 WITH card, time, count(DISTINCT seen.ip) AS ips,
      count(DISTINCT CASE WHEN seen.until > time THEN seen.ip END) AS own, count(DISTINCT seen.network) AS told, count(DISTINCT seen.area) AS areas,
      sum(CASE WHEN seen.declined THEN 1 ELSE 0 END) AS declines, count(seen.device) AS seen_on,
+     any(each IN collect(seen.home) WHERE each) AS sent_home,
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.ip END) AS ip_ids,
      collect(DISTINCT CASE WHEN seen.shared > time THEN seen.device END) AS device_ids,
      collect(DISTINCT CASE WHEN seen.opened > time - $new_ms AND seen.closed > time THEN seen.drop END) AS drops,
      collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
 WITH card, time, ips, CASE WHEN own < $min_ips THEN $min_ips - own ELSE 0 END AS lacking,
-     CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, ip_ids, device_ids,
+     CASE WHEN told = 0 THEN areas ELSE told END AS networks, declines, seen_on, sent_home, ip_ids, device_ids,
      drops, account_ids, transactions
 WHERE ips >= $min_ips AND networks >= $min_networks
 CALL {
@@ -215,7 +216,8 @@ CALL {
          collect(t.id) AS theirs
 }
 WITH card, time, ips, networks, ip_ids, device_ids, drops, peer_ids, account_ids, their_accounts, transactions, theirs,
-     declines + size(peer_ids) + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END AS signs
+     declines + size(peer_ids) + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END
+       - CASE WHEN sent_home AND declines + size(peer_ids) = 0 THEN 1 ELSE 0 END AS signs
 WHERE signs >= $min_signs
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids,
        CASE WHEN size(peer_ids) > 0 THEN drops ELSE [] END AS address_ids, peer_ids,

@@ -66,6 +66,12 @@ min = 60000
 max = 2592000000
 meaning = "how long before it redeems an account may have been seen first to be new, in milliseconds"
 
+[params.min_at_home]
+default = 4
+min = 2
+max = 50
+meaning = "the same where all of it comes from one IP: a family of three is at home"
+
 [params.min_guests]
 default = 5
 min = 2
@@ -139,7 +145,8 @@ CALL {
   WITH customer, promotion, one.node AS t, one.card AS c
   OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
-  RETURN {id: t.id, time: t.time, customer: customer, account: t.account, card: c.id, shop: m.id,
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+  RETURN {id: t.id, time: t.time, customer: customer, account: t.account, card: c.id, shop: m.id, ip: i.id,
           redeemed: CASE WHEN coalesce(p.first_seen, c.first_seen) > t.time - $max_age_ms THEN promotion END} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
@@ -158,9 +165,9 @@ WHERE NOT repeated
 WITH device, time, active, window, promotion, [seen IN now WHERE seen.redeemed = promotion | seen.shop] AS shops
 UNWIND [seen IN window WHERE seen.redeemed = promotion OR (seen.redeemed IS NOT NULL AND seen.shop IN shops)] AS seen
 WITH device, time, active, promotion, count(DISTINCT seen.customer) AS accounts,
-     count(DISTINCT seen.account) AS named,
+     count(DISTINCT seen.account) AS named, count(DISTINCT seen.ip) AS ips,
      collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.card) AS card_ids,
      collect(seen.id) AS transactions
-WHERE (named >= $min_accounts OR accounts >= $min_guests) AND accounts >= $min_share * active
+WHERE (named >= CASE WHEN ips = 1 THEN $min_at_home ELSE $min_accounts END OR accounts >= $min_guests) AND accounts >= $min_share * active
 RETURN 'Device' AS anchor_label, device AS anchor, time, device, promotion, account_ids, card_ids,
        transactions[0..$max_evidence] AS transactions, accounts, 1.0 * accounts / active AS share

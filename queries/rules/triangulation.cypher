@@ -158,7 +158,9 @@ CALL {
     RETURN collect({opened: coalesce(p.created, p.first_seen), since: since}) AS owners
   }
   UNWIND made[0..$max_per_pair] AS t
-  RETURN {id: t.id, time: t.time, account: t.account, card: c.id, since: u.first_seen,
+  OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)
+  RETURN {id: t.id, time: t.time, account: t.account, card: c.id, merchant: m.id, ip: i.id, since: u.first_seen,
           address: x.id, until: x.hub_since, billing: t.billing_address, owners: owners} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
@@ -180,13 +182,14 @@ UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.unt
         AND none(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms AND owner.since <=
                  CASE WHEN seen.billing IS NULL THEN time ELSE time - $window_ms - 60000 END)] AS seen
 WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
+     count(DISTINCT seen.merchant) AS merchants, count(DISTINCT seen.ip) AS ips, count(seen.billing) AS billed,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
      count(DISTINCT coalesce(seen.billing, seen.card)) AS payers, count(DISTINCT coalesce(seen.account, seen.card)) AS buyers,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
 WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * told
-  AND (payers > 1 OR buyers > 1)
+  AND (payers > 1 OR buyers > 1) AND (merchants <> 1 OR ips <> 1 OR billed > 0)
 CALL {
   WITH time, account_ids
   UNWIND account_ids AS account
