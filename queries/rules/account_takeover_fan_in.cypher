@@ -11,10 +11,10 @@ budget_ms = 150
 rationale = """
 Accounts that are long established and have nothing to do with each other, each paying within a day from the same
 device that none of them used before, and most of them unlike themselves: the goods go to an address that is new to
-the account, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
+the account, the money to where another's goes, or the purchase is declined, or, nothing being delivered, they all do the same round of shops or spend
 several times what they usually do. Somebody has their passwords. Two who are unlike themselves, each in another way, are
 chance at any shared machine, and so are half of its guests, or two of them who buy something dear; two who order to one
-address or do one round of shops are not.
+address, send to one account or do one round of shops are not.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -26,7 +26,7 @@ says where the card is billed; so where most victims buy what is not delivered, 
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
 one it may be a travel agent's machine). Where no address of any of them is known, all count as unlike themselves, if
 each was seen here before the window. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
-are unlike themselves, unless two of them order to one address or do one round of shops. A
+are unlike themselves, unless two of them order to one address, send to one account or do one round of shops. A
 device at which one merchant alone is paid, where neither a channel nor a network nor an address is told, may be its
 terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these
 the first max_per_card of each card.
@@ -92,7 +92,7 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless two order to one address or do one round of shops"
+meaning = "unrelated established accounts to which the device is new, and distinct cards that they pay with; and accounts unlike themselves, unless two order to one address, send to one account or do one round of shops"
 
 [params.min_age_ms]
 default = 2592000000
@@ -146,7 +146,7 @@ meaning = "share of the accounts that order to a foreign address or, nothing bei
 default = 0.7
 min = 0.0
 max = 1.0
-meaning = "the same where no two of them order to one address or do one round of shops"
+meaning = "the same where no two of them order to one address, send to one account or do one round of shops"
 
 [params.max_per_hour]
 default = 2000

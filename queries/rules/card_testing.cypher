@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -80,10 +80,16 @@ name = "an agent who buys as a guest, with the cards of five clients"
 fixture = "agent"
 
 [params.young_ms]
+default = 259200000
+min = 600000
+max = 604800000
+meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there, in milliseconds"
+
+[params.mailbox_ms]
 default = 86400000
 min = 600000
-max = 86400000
-meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there; and how long one mailbox is followed at a device, in milliseconds"
+max = 604800000
+meaning = "how long one mailbox is followed at a device, in milliseconds"
 
 [params.min_cards]
 default = 5
@@ -101,13 +107,13 @@ meaning = "declined share of the transactions in the window (at an IP of the sma
 default = 0.4
 min = 0.1
 max = 1.0
-meaning = "declined share of min_cards cards or more that paid at a device without an account within young_ms, all for one e-mail (at an IP: small amounts in the window)"
+meaning = "declined share of min_cards cards or more that paid at a device without an account within mailbox_ms, all for one e-mail (at an IP: small amounts in the window)"
 
 [params.usual_ms]
 default = 604800000
 min = 3600000
 max = 2592000000
-meaning = "how long what is usual at a shop is counted, until young_ms before the touch, in milliseconds"
+meaning = "how long what is usual at a shop is counted, until young_ms (where it was quick, mailbox_ms) before the touch, in milliseconds"
 
 [params.min_deviations]
 default = 3.0
@@ -145,7 +151,8 @@ CALL {
   UNWIND CASE WHEN a.label = 'Device' THEN [a.id] ELSE [] END AS id
   MATCH (x:Device {id: id})
   WHERE x.hub_since > a.first
-  UNWIND range((a.first - $young_ms) / 3600000, a.last / 3600000) AS hour
+  UNWIND range(CASE WHEN x.first_seen > a.first - $young_ms THEN x.first_seen ELSE a.first - $mailbox_ms END / 3600000,
+               a.last / 3600000) AS hour
   CALL {
     WITH a, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
@@ -190,11 +197,12 @@ UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, time, opened > time - $young_ms AS young, window
 WITH label, anchor, time, young,
      [seen IN window WHERE seen.time <= time
-                      AND seen.time > time - CASE WHEN label = 'Device' THEN $young_ms ELSE $window_ms END] AS window
+                      AND seen.time > time - CASE WHEN label = 'IP' THEN $window_ms WHEN young THEN $young_ms
+                                                  ELSE $mailbox_ms END] AS window
 WHERE size(window) >= $min_cards
 CALL {
   WITH time, window
-  UNWIND [seen IN window WHERE seen.mailbox IS NOT NULL] AS seen
+  UNWIND [seen IN window WHERE seen.mailbox IS NOT NULL AND seen.time > time - $mailbox_ms] AS seen
   WITH time, seen.mailbox AS mailbox, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
        count(DISTINCT CASE WHEN seen.declined THEN seen.card END) AS declined, count(DISTINCT seen.sent_to) AS addresses
   WHERE newest = time AND cards >= $min_cards AND declined >= $min_mailbox_share * cards AND addresses < 2
@@ -217,9 +225,10 @@ WHERE quick OR slow OR size(mailboxes) > 0
 CALL {
   WITH time, window, quick, slow
   UNWIND CASE WHEN quick OR slow THEN window ELSE [] END AS seen
-  WITH time, size(window) AS made, seen.merchant AS merchant, count(seen.id) AS here
+  WITH time, CASE WHEN quick THEN $mailbox_ms ELSE $young_ms END AS back, size(window) AS made,
+       seen.merchant AS merchant, count(seen.id) AS here
   WHERE merchant IS NOT NULL
-  UNWIND range((time - $young_ms - $usual_ms) / 3600000, (time - $young_ms) / 3600000 - 1) AS hour
+  UNWIND range((time - back - $usual_ms) / 3600000, (time - back) / 3600000 - 1) AS hour
   MATCH (n:Tally {id: merchant + '|' + toString(hour)})
   WITH merchant, made, here, sum(n.transactions) AS transactions, sum(n.declined) AS declined
   RETURN coalesce(sum(1.0 * here * declined / transactions / made), 0.0) AS usual
@@ -230,7 +239,7 @@ WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window
 WITH label, anchor, time, window, mailboxes, quick, tried, refused,
      (quick OR slow) AND tried * (refused - usual) >= $min_deviations * sqrt(usual * (1 - usual) * tried) AS stands_out
 WHERE stands_out OR size(mailboxes) > 0
-UNWIND [seen IN window WHERE CASE WHEN NOT stands_out THEN coalesce(seen.mailbox = mailboxes[0].id, false)
+UNWIND [seen IN window WHERE CASE WHEN NOT stands_out THEN coalesce(seen.mailbox = mailboxes[0].id, false) AND seen.time > time - $mailbox_ms
                                   WHEN quick THEN seen.time > time - $window_ms ELSE seen.small END] AS seen
 WITH label, anchor, time, CASE WHEN stands_out THEN tried ELSE mailboxes[0].cards END AS cards,
      CASE WHEN stands_out THEN refused ELSE mailboxes[0].declined END AS declined_share,

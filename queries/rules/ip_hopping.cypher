@@ -1,7 +1,7 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 5
+version = 6
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
@@ -74,6 +74,10 @@ fixture = "roaming"
 [[false_positives]]
 name = "a family on the way, whose parcels go home"
 fixture = "family_on_holiday"
+
+[[false_positives]]
+name = "somebody with a new card on trains and behind a VPN, whose orders go home"
+fixture = "sent_home"
 
 [params.window_ms]
 default = 3600000

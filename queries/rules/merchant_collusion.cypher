@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]

@@ -1,7 +1,7 @@
 /*
 id = "promotion_abuse"
 title = "Promotion abuse"
-version = 4
+version = 5
 status = "stable"
 severity = "medium"
 anchor = ["Device"]
@@ -29,7 +29,7 @@ promotion = { role = "fact" }
 account_ids = { role = "member", label = "Account" }
 card_ids = { role = "member", label = "Card" }
 transactions = { role = "evidence" }
-accounts = { role = "measure", threshold = "min_accounts", means = "new customers (min_guests at least if fewer than min_accounts of them have accounts) that redeemed the promotion, or another of the shop, on the device in the window" }
+accounts = { role = "measure", threshold = "min_accounts", means = "new customers (min_at_home at least from one IP; min_guests at least if fewer of them have accounts) that redeemed the promotion, or another of the shop, on the device in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among the customers that bought anything on the device in the window" }
 
 [[false_positives]]
@@ -47,6 +47,10 @@ fixture = "terminal"
 [[false_positives]]
 name = "colleagues who take part in a sale from an office's computer"
 fixture = "office"
+
+[[false_positives]]
+name = "a family of three, at home"
+fixture = "family_at_home"
 
 [params.window_ms]
 default = 604800000

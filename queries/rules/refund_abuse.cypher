@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 7
+version = 8
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -60,6 +60,10 @@ fixture = "clothing_returns"
 [[false_positives]]
 name = "a student hall: one address, many new accounts, some refunds"
 fixture = "student_hall"
+
+[[false_positives]]
+name = "one customer, with one card, of two shops that each keep an account"
+fixture = "one_customer_of_two_shops"
 
 [params.window_ms]
 default = 2592000000

@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -23,7 +23,8 @@ max_household in all. Rings that share no e-mail and open accounts over more tha
 max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
 from a household, nor can more in a house that has more than twice as many; who shares an address alone is a
 neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again, and so are
-two that share an e-mail and a device. Without account_created an account counts as opened at its first transaction
+two that share an e-mail and a device; and accounts that share an e-mail or a card, each of which was only ever used at one
+shop, and not at the other's, are one customer of several shops. Without account_created an account counts as opened at its first transaction
 here. Hub identifiers are no evidence. Of an account's identifiers the first max_identifiers are read, and of each the
 first max_holders accounts.
 """
@@ -73,6 +74,10 @@ fixture = "moved_out"
 [[false_positives]]
 name = "presents that are ordered to the address of another family"
 fixture = "presents"
+
+[[false_positives]]
+name = "a customer of several shops, of which each gives its customers accounts of its own"
+fixture = "one_account_at_each_shop"
 
 [params.window_ms]
 default = 7776000000

@@ -1,7 +1,7 @@
 /*
 id = "triangulation"
 title = "Triangulation"
-version = 3
+version = 4
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -16,8 +16,9 @@ the cardholder's. Where one account has all its cards billed to one address, it 
 source = "typology 13 of the catalogue"
 blind_spots = """
 Card and address belong together where the card is billed to that address, or where an account older than max_age_ms
-has both: an old account's orders are its own business (account_takeover_fan_in looks after those that were taken
-over). So where guests order and nobody tells their billing addresses, the first customers of a kiosk or a call centre
+has both, and had the address before the window or does not tell where the card is billed: what is not told of an old
+account is its own business (account_takeover_fan_in looks after those that were taken over). A device at one merchant,
+on one IP, for which nobody tells a billing address, is taken for the merchant's. So where guests order and nobody tells their billing addresses, the first customers of a kiosk or a call centre
 on a new device look alike until it passes the hub cap. The mailboxes to which orders are confirmed tie one device of a
 scheme to the next, but only those of accounts no older than max_age_ms (an older one's is a victim's) are told: the
 graph keeps no guest's.
@@ -65,6 +66,14 @@ fixture = "internet_cafe"
 [[false_positives]]
 name = "a call centre that keys in its customers' orders"
 fixture = "call_centre"
+
+[[false_positives]]
+name = "a shop's own terminal or clerk, from one IP, where nobody tells billing addresses"
+fixture = "order_terminal"
+
+[[false_positives]]
+name = "old customers at a shared computer, one of whom has a second home"
+fixture = "second_homes"
 
 [params.window_ms]
 default = 604800000
