@@ -11,7 +11,8 @@ budget_ms = 150
 rationale = """
 A shop that does not exist sells goods to real customers and has them delivered by a real shop, which it pays with
 stolen cards: on one device every order has another card and another address, nearly one to one, and no address is
-the cardholder's. Where one account has all its cards billed to one address, it is an agent's.
+the cardholder's. Where one account has all its cards billed to one address, or several cards are
+billed to one, it is an agent's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
@@ -75,6 +76,10 @@ fixture = "order_terminal"
 name = "old customers at a shared computer, one of whom has a second home"
 fixture = "second_homes"
 
+[[false_positives]]
+name = "an agent to whom the clients' cards are billed, on a laptop that friends have used"
+fixture = "agency"
+
 [params.window_ms]
 default = 604800000
 min = 600000
@@ -110,6 +115,12 @@ default = 2592000000
 min = 86400000
 max = 31536000000
 meaning = "how long before the touch an account must have been opened to tell that card and address belong together, in milliseconds"
+
+[params.max_billed]
+default = 1
+min = 1
+max = 50
+meaning = "cards that are billed to one address; where more are, it is an agent's"
 
 [params.max_per_hour]
 default = 2000
@@ -186,8 +197,15 @@ WITH device, time, count(DISTINCT seen.card) AS payers, count(DISTINCT seen.addr
                          THEN seen.card + '|' + seen.address END) AS untold, collect(seen) AS window
 WITH device, time, pairs, untold, 1.0 * CASE WHEN payers < places THEN payers ELSE places END / pairs AS one_to_one, window
 WHERE one_to_one >= $min_one_to_one
+CALL {
+  WITH window
+  UNWIND [seen IN window WHERE seen.billing IS NOT NULL] AS seen
+  WITH seen.billing AS address, count(DISTINCT seen.card) AS cards
+  WHERE cards > $max_billed
+  RETURN collect(address) AS agencies
+}
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
-        AND coalesce(seen.billing, '') <> seen.address
+        AND coalesce(seen.billing, '') <> seen.address AND NOT coalesce(seen.billing, '') IN agencies
         AND none(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms AND owner.since <=
                  CASE WHEN seen.billing IS NULL THEN time ELSE time - $window_ms - 60000 END)] AS seen
 WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
