@@ -132,8 +132,7 @@ class Midas:
 
     def edge_score(self, source: str, target: str) -> float:
         """How far an edge runs above its past, whatever its ends do."""
-        current, total = self._edges.compared(_pair(_key(source), _key(target)))
-        return self._statistic(current, total)
+        return self.highest_edge_score([source], [target])
 
     def highest_edge_score(self, sources: Sequence[str], targets: Sequence[str]) -> float:
         """The highest score of the edges from any of some nodes to any of others (0: of none)."""

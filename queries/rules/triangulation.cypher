@@ -11,8 +11,7 @@ budget_ms = 150
 rationale = """
 A shop that does not exist sells goods to real customers and has them delivered by a real shop, which it pays with
 stolen cards: on one device every order has another card and another address, nearly one to one, and no address is
-the cardholder's. Where one account has all its cards billed to one address, or several cards are
-billed to one, it is an agent's.
+the cardholder's. Where several cards are billed to one address, it is an agent's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
@@ -211,12 +210,11 @@ UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.unt
 WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
      count(DISTINCT seen.merchant) AS merchants, count(DISTINCT seen.ip) AS ips, count(seen.billing) AS billed,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
-     count(DISTINCT coalesce(seen.billing, seen.card)) AS payers, count(DISTINCT coalesce(seen.account, seen.card)) AS buyers,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
 WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * told
-  AND (payers > 1 OR buyers > 1) AND (merchants <> 1 OR ips <> 1 OR billed > 0)
+  AND (merchants <> 1 OR ips <> 1 OR billed > 0)
 CALL {
   WITH time, account_ids
   UNWIND account_ids AS account
