@@ -12,7 +12,8 @@ quotes a value. What the fields accept:
 - status and channel: in any case, and in the other words of :mod:`streaming.words`;
 - ``n/a``, ``unknown`` and the like are no value.
 
-A receiving account makes a transfer, and the merchant of a transfer is its receiving account.
+A receiving account makes a transfer, and the merchant of a transfer is its receiving account. A transfer without a
+card is made with its account, which stands for one.
 
 This module refuses to read files or topics, and keeps no clear card number.
 """
@@ -180,6 +181,8 @@ class Codec:
                     value = read(value)
                 if value is not None:
                     content[name] = value
+            if "counterparty" in content or content.get("channel") == "transfer":
+                self._complete_transfer(content)
             for name in _REQUIRED:
                 if name not in content:
                     raise BadEvent("missing_field", "is missing")
@@ -189,15 +192,18 @@ class Codec:
         except BadEvent as error:
             raise BadEvent(error.reason, f"{name} {error}") from None
         self._accounts_told = self._accounts_told or "account" in content
-        if "counterparty" in content:
-            content.setdefault("channel", "transfer")
-        elif content.get("channel") == "transfer" and "merchant" in content:
-            content["counterparty"] = content.pop("merchant")
         content["card"], card_bin = content["card"]
         if card_bin:
             content["card_bin"] = card_bin
         digest = hashlib.blake2b(_encode_content(content), digest_size=16).hexdigest()
         return Transaction(digest=digest, **content)
+
+    def _complete_transfer(self, content: dict[str, Any]) -> None:
+        content.setdefault("channel", "transfer")
+        if "counterparty" not in content and "merchant" in content:
+            content["counterparty"] = content.pop("merchant")
+        if "card" not in content and "account" in content and content["channel"] == "transfer":
+            content["card"] = self._tokenizer.card(f"account:{content['account']}")
 
     def _set_unknown_aside(self, fields: Mapping[str, Any]) -> None:
         for name, value in fields.items():
