@@ -186,9 +186,9 @@ CALL {
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   WITH amount, currency, t, c, d, i ORDER BY t.time DESC, t.id
-  RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, channel: t.channel,
-                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since, device_since: d.first_seen,
-                                    ip: i.id, ip_hub: i.hub_since}) AS window
+  RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, channel: t.channel, account: t.account,
+                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since,
+                                    born: c.first_seen, since: coalesce(d.first_seen, c.first_seen), ip: i.id, ip_hub: i.hub_since}) AS window
 }
 WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
      [seen IN window | seen.time] AS moments
@@ -204,18 +204,20 @@ WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS card
      count(DISTINCT CASE WHEN seen.paid THEN seen.card END) AS paid,
      count(DISTINCT CASE WHEN seen.channel = 'atm' THEN seen.card END) AS drawn,
      count(DISTINCT CASE WHEN told THEN seen.card END) AS online,
-     count(DISTINCT CASE WHEN seen.device_since > time - $window_ms THEN seen.card END) AS nowhere,
+     count(DISTINCT CASE WHEN seen.born > time - $window_ms THEN seen.card END) AS strangers,
+     count(DISTINCT CASE WHEN told AND seen.since > time - $window_ms THEN seen.card END) AS nowhere,
+     count(seen.device) = 0 AND count(DISTINCT seen.ip) = 1 AND count(DISTINCT seen.account) = count(DISTINCT seen.card) AS billed,
      count(DISTINCT CASE WHEN device IS NOT NULL THEN 'device ' + device WHEN told THEN 'card ' + seen.card END) AS devices,
      count(DISTINCT CASE WHEN ip IS NOT NULL THEN 'ip ' + ip WHEN told THEN 'card ' + seen.card END) AS ips,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
      collect(seen.id) AS transactions
-WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, nowhere, card_ids, device_ids, ip_ids, transactions,
+WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, strangers, nowhere, billed, card_ids, device_ids, ip_ids, transactions,
      CASE WHEN devices < ips THEN devices ELSE ips END AS places
 WHERE cards >= $min_cards AND 2 * paid >= $min_cards
   AND CASE WHEN opened > time - $window_ms - $min_age_ms THEN 2 * drawn > cards AND cards >= $min_cards_young
-           WHEN 2 * online >= cards THEN online >= $min_per_place * places
-             OR (nowhere >= $min_cards AND nowhere >= $min_new_share * online AND opened <= time - $min_watch_ms)
-           ELSE 2 * drawn > cards OR cards >= $min_cards_in_person END
+           WHEN 2 * online >= cards THEN (online >= $min_per_place * places AND NOT billed)
+             OR (nowhere >= $min_cards AND nowhere >= $min_new_share * online AND 2 * strangers >= cards AND opened <= time - $min_watch_ms)
+           ELSE 2 * drawn > cards OR (cards >= $min_cards_in_person AND 2 * strangers >= cards AND opened <= time - $min_watch_ms) END
 WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online,
      CASE WHEN 2 * online >= cards AND online < $min_per_place * places THEN 1.0 * nowhere / online END AS new_share,
      opened > time - $window_ms - $min_age_ms AS young, places, card_ids, device_ids,
@@ -240,21 +242,23 @@ WITH merchant, amount, currency, time, cards, seen_online, new_share, young, pla
      CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
      last_hours + same_hours AS past
 CALL {
-  WITH merchant, amount, currency, past
+  WITH merchant, amount, currency, seen_online, past
   UNWIND [n IN range(0, size(past) - 1)
           WHERE reduce(read = 0, earlier IN past[0..n] | read + earlier.total) < $max_history | past[n].hour] AS hour
   CALL {
-    WITH merchant, amount, currency, hour
+    WITH merchant, amount, currency, seen_online, hour
     MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(merchant_hour)
     WHERE t.status = 'approved'
-    WITH amount, currency, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    WITH amount, currency, seen_online, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    MATCH (t)<-[:MADE]-(c:Card)
     OPTIONAL MATCH (t)-[:ON]->(d:Device)
-    RETURN count(t) AS earlier, sum(CASE WHEN t.amount = amount AND t.currency = currency THEN 1 ELSE 0 END) AS same,
-           count(d) AS told, sum(CASE WHEN d.first_seen > t.time - $window_ms THEN 1 ELSE 0 END) AS new
+    RETURN count(t) AS earlier,
+           sum(CASE WHEN t.currency = currency AND (t.amount = amount OR (t.amount > amount AND NOT seen_online)) THEN 1 ELSE 0 END) AS same,
+           sum(CASE WHEN coalesce(d.first_seen, c.first_seen) > t.time - $window_ms THEN 1 ELSE 0 END) AS new
   }
   RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share,
-         CASE WHEN sum(told) > 0 THEN 1.0 * sum(new) / sum(told) ELSE 0.0 END AS usually_new
+         CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(new) / sum(earlier) ELSE 0.0 END AS usually_new
 }
 WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
      volume, usual_share, usually_new

@@ -88,6 +88,30 @@ min = 0.0
 max = 1.0
 meaning = "how much a merchant counts at which the card was present"
 
+[params.min_lift]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "how many times what is usual at the merchants these cards spend in person, on average over the merchants, for one to count whole"
+
+[params.baseline_hours]
+default = 168
+min = 24
+max = 1000
+meaning = "clock hours before the card came that are read for what is usual"
+
+[params.min_known]
+default = 5
+min = 1
+max = 1000
+meaning = "payments in them from which on something is usual"
+
+[params.min_age_ms]
+default = 7776000000
+min = 86400000
+max = 31536000000
+meaning = "for how long a peer's account must have been open, as it is told, to be a friend's rather than a stranger's, if its device is not new to it; a merchant at which it was online counts in_person_weight then"
+
 [params.max_crowd]
 default = 30
 min = 5
@@ -178,8 +202,8 @@ CALL {
     }
     MATCH (t)<-[:MADE]-(c:Card)
     WITH a, t, c ORDER BY t.time, t.id
-    WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account,
-                     weight: CASE WHEN t.channel IN ['pos', 'atm'] THEN $in_person_weight ELSE 1.0 END}) AS seen
+    WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account, amount: t.amount, currency: t.currency,
+                     in_person: coalesce(t.channel, '') IN ['pos', 'atm']}) AS seen
     RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
   }
   WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
@@ -199,34 +223,66 @@ CALL {
 WITH a, visits, candidates
 WHERE size(candidates) >= $min_peers
 CALL {
-  WITH a, visits, candidates
+  WITH visits, candidates
+  UNWIND visits AS visit
+  UNWIND [o IN visit.others WHERE o.card IN candidates AND NOT o.in_person] AS o
+  MATCH (t:Transaction {id: o.id})<-[:MADE]-(c:Card)
+  OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)<-[u:USED]-(c)
+  WITH o.card AS peer, min(CASE WHEN p.created <= t.time - $min_age_ms
+                                 AND (c.first_seen > t.time - $window_ms OR coalesce(u.first_seen <= t.time - $window_ms, true))
+                                THEN 1 ELSE 0 END) AS old
+  WITH peer WHERE old = 1
+  RETURN collect(peer) AS settled
+}
+CALL {
+  WITH visits
+  UNWIND [visit IN visits WHERE visit.own[0].in_person] AS visit
+  UNWIND range(1, $baseline_hours) AS back
+  MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString((visit.since - $together_ms) / 3600000 - back)})
+  USING INDEX SEEK t:Transaction(merchant_hour)
+  WHERE t.status = 'approved' AND t.currency = visit.own[0].currency
+  WITH visit.merchant AS merchant, avg(t.amount) AS usual, count(t) AS known
+  WHERE known >= $min_known
+  RETURN collect({merchant: merchant, usual: usual}) AS usuals
+}
+CALL {
+  WITH a, visits, candidates, settled, usuals
   UNWIND candidates AS peer
   UNWIND visits AS visit
-  WITH a, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
+  WITH a, settled, usuals, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
   WHERE size(met) > 0
   UNWIND a.times AS time
-  WITH a.id AS card, time, peer, visit, met
+  WITH a.id AS card, time, settled, usuals, peer, visit, met
   WHERE visit.since > time - $window_ms - 60000
   UNWIND [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-  WITH card, time, peer, visit.merchant AS merchant, own,
+  WITH card, time, settled, usuals, peer, visit.merchant AS merchant, own,
        [o IN met WHERE o.time > time - $window_ms AND o.time <= time AND abs(own.time - o.time) <= $together_ms] AS visits,
        [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
                             AND abs(own.time - o.time) <= $together_ms | abs(own.time - o.time)] AS gaps
   WHERE size(visits) > 0
-  WITH card, time, peer, merchant, own, visits, gaps,
+  WITH card, time, settled, usuals, peer, merchant, own, visits, gaps,
        reduce(least = $together_ms, o IN visits | CASE WHEN abs(own.time - o.time) < least THEN abs(own.time - o.time)
                                                        ELSE least END) AS nearest
-  WITH card, time, peer, count(DISTINCT merchant) AS common,
+  WITH card, time, settled, usuals, peer, count(DISTINCT merchant) AS common,
        collect({merchant: merchant, own: own, visits: visits, crowd: size(gaps),
                 nearer: size([gap IN gaps WHERE gap <= nearest])}) AS shared
   WHERE common >= $min_merchants
   UNWIND shared AS s
-  WITH card, time, s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
-       collect({peer: peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
-  WITH card, time, merchant, ties, crowd > $max_crowd AND theirs < $min_share * crowd AS crowded
-  UNWIND [tie IN ties WHERE NOT crowded OR tie.nearer <= $max_crowd] AS tie
-  WITH card, time, tie.peer AS peer, merchant,
-       max(tie.own.weight * CASE WHEN crowded THEN 0.5 ELSE 1.0 END) AS weight,
+  WITH card, time, settled, usuals, s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd,
+       sum(size(s.visits)) AS theirs, collect({peer: peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
+  WITH card, time, settled, merchant, ties, crowd > $max_crowd AND theirs < $min_share * crowd AS crowded,
+       head([u IN usuals WHERE u.merchant = merchant | u.usual]) AS usual
+  UNWIND ties AS tie
+  UNWIND [tie.own] + tie.visits AS seen
+  WITH card, time, settled, merchant, ties, crowded, avg(CASE WHEN seen.in_person THEN seen.amount / usual END) AS dearer
+  WITH card, time, settled, avg(dearer) AS lift, collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
+  UNWIND places AS place
+  UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
+  WITH card, time, tie.peer AS peer, place.merchant AS merchant,
+       max(CASE WHEN tie.own.in_person THEN CASE WHEN lift >= $min_lift THEN 1.0 ELSE $in_person_weight END
+                WHEN tie.peer IN settled THEN $in_person_weight ELSE 1.0 END
+           * CASE WHEN place.crowded THEN 0.5 ELSE 1.0 END) AS weight,
        max(CASE WHEN tie.own.time = time THEN 1 ELSE 0 END) AS here, collect([tie.own] + tie.visits) AS seen
   WITH card, time, peer, sum(weight) AS met, collect({merchant: merchant, here: here = 1, seen: seen}) AS shared
   WHERE met >= $min_merchants
