@@ -121,6 +121,18 @@ min = 1
 max = 50
 meaning = "accounts that may share min_kinds kinds and be a household, if all but one have one address, and no e-mail is shared; or that may have a phone or an address in common with one, with some the one and with some the other"
 
+[params.min_seen]
+default = 2
+min = 1
+max = 20
+meaning = "payments of an account whose IP is told, for it to count that none is another's: who live together have one line"
+
+[params.max_apart_ms]
+default = 2592000000
+min = 86400000
+max = 31536000000
+meaning = "how far apart such accounts may have been opened, in milliseconds"
+
 [params.max_crowding]
 default = 2.0
 min = 1.0
@@ -240,6 +252,25 @@ CALL {
 WITH anchor, time, tenants, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
      [q IN others WHERE q.young = 1] AS young, [q IN others WHERE q.young = 1 AND q.kinds >= $min_kinds] AS near
 CALL {
+  WITH anchor, time, young, near, together
+  UNWIND CASE WHEN together AND size(near) >= $min_accounts - 1 THEN [anchor] + [q IN near | q.account] ELSE [] END AS account
+  MATCH (q:Account {id: account})
+  WHERE q.created > time - $window_ms
+  CALL {
+    WITH time, q
+    MATCH (q)-[:OWNS]->(:Card)-[:MADE]->(t:Transaction)-[:FROM]->(i:IP)
+    WHERE t.account = q.id AND t.time <= time
+    WITH t, i ORDER BY t.time, t.id LIMIT $max_identifiers
+    RETURN count(t) AS seen, collect(DISTINCT i.id) AS ips
+  }
+  WITH anchor, q, seen, ips
+  WHERE seen >= $min_seen
+  WITH collect({own: q.id = anchor, opened: q.created, ips: ips}) AS people
+  WITH people, head([one IN people WHERE one.own]) AS self
+  RETURN size([one IN people WHERE NOT one.own AND abs(one.opened - self.opened) <= $max_apart_ms
+               AND none(ip IN one.ips WHERE ip IN self.ips)]) AS apart
+}
+CALL {
   WITH anchor, time, readers
   UNWIND CASE WHEN size(readers) = 1 THEN readers ELSE [] END AS reader
   MATCH (p:Account {id: anchor})-[o:OWNS]->(c:Card)-[u:USED]->(d:Device)
@@ -252,10 +283,10 @@ CALL {
 WITH anchor, time, tenants, others, readers, young,
      size(readers) >= $min_accounts - 1
        OR (in_one_hand = 0 AND size([q IN readers WHERE q.door = 0]) >= $min_strangers - 1) AS strangers,
-     size(young) >= $min_accounts - 1 AND size(near) > 0
+     apart >= $min_accounts - 1 OR (size(young) >= $min_accounts - 1 AND size(near) > 0
        AND reduce(weight = 0.0, q IN young | weight + q.weight) >= $min_weight
        AND (NOT together OR any(q IN young WHERE q.mailbox = 1)
-            OR size([q IN near WHERE q.neighbours <= $max_crowding * (size(near) + 1)]) >= $max_household) AS newcomers
+            OR size([q IN near WHERE q.neighbours <= $max_crowding * (size(near) + 1)]) >= $max_household)) AS newcomers
 WITH anchor, time, tenants, others, readers, strangers, newcomers OR size(tenants) > 0 AS newcomers
 WHERE strangers OR newcomers
 UNWIND tenants + [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers] AS q
