@@ -80,13 +80,19 @@ meaning = "how far back the window reaches, in milliseconds"
 default = 3
 min = 2
 max = 50
-meaning = "accounts tied to the anchor, itself included, that burst in the window"
+meaning = "accounts tied to the anchor, itself included, that burst in the window, unless two are one person's"
 
 [params.min_growth]
 default = 3.0
 min = 1.0
 max = 100.0
 meaning = "what an account spends in the window, as a multiple of its weekly norm"
+
+[params.min_growth_pair]
+default = 10.0
+min = 1.0
+max = 100.0
+meaning = "the same where there are two accounts, which have a phone and a device in common: a couple furnishes its home"
 
 [params.min_utilisation]
 default = 0.7
@@ -149,7 +155,7 @@ CALL {
   WITH a, p
   MATCH (p)-[:HAS]->(x)
   WHERE x.degree > 1 AND x.hub_since > a.first
-  RETURN sum(CASE WHEN x:Address THEN 0 ELSE x.degree - 1 END) AS close
+  RETURN sum(CASE WHEN x:Address AND x.degree < $min_accounts THEN 0 ELSE x.degree - 1 END) AS close
 }
 WITH a, p, close
 CALL {
@@ -213,7 +219,7 @@ CALL {
 }
 WITH a, collect(DISTINCT account) AS others,
      collect({kind: kind, id: id, account: account, since: since, until: until}) AS links
-WHERE size(others) >= $min_accounts - 1
+WHERE size(others) > 0
 UNWIND a.times AS time
 CALL {
   WITH a, time
@@ -269,9 +275,22 @@ CALL {
 }
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation,
      [s IN shared WHERE s.kind <> 'Device' OR s.id IN paid_from] AS shared
+CALL {
+  WITH anchor, account, shared
+  UNWIND CASE WHEN any(s IN shared WHERE s.kind = 'Address') THEN [anchor, account] ELSE [] END AS one
+  MATCH (q:Account {id: one})
+  CALL {
+    WITH q
+    MATCH (q)-[h:HAS]->(x:Address)
+    RETURN x.id AS home ORDER BY h.first_seen, home LIMIT 1
+  }
+  RETURN collect(home) AS homes
+}
+WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation, shared,
+     any(s IN shared WHERE s.kind = 'Address' AND s.id = homes[0] AND s.id = homes[1]) AS at_home
 WHERE any(s IN shared WHERE s.kind = 'Email')
    OR (any(s IN shared WHERE s.kind = 'Phone') AND none(s IN shared WHERE s.kind = 'Address'))
-   OR ((any(s IN shared WHERE s.kind = 'Device')
+   OR ((at_home OR any(s IN shared WHERE s.kind = 'Device')
         OR (any(s IN shared WHERE s.kind = 'Address') AND any(s IN shared WHERE s.kind = 'Phone')))
        AND own_utilisation IS NOT NULL AND utilisation IS NOT NULL)
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account, cards, made, growth, utilisation, shared
@@ -280,6 +299,8 @@ WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, [anchor] + 
      collect(cards) AS cards, collect(made) AS made, collect(shared) AS shares, min(growth) AS growth,
      min(utilisation) AS utilisation
 WHERE size(account_ids) >= $min_accounts
+   OR (size(account_ids) > 1 AND growth >= $min_growth_pair AND own_growth >= $min_growth_pair
+       AND any(s IN shares[0] WHERE s.kind = 'Phone') AND any(s IN shares[0] WHERE s.kind = 'Device'))
 UNWIND shares AS shared
 UNWIND shared AS s
 WITH anchor, time, own_cards, own_made, own_growth, own_utilisation, account_ids, cards, made, growth, utilisation,
