@@ -197,9 +197,11 @@ CALL {
   OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:TO]->(r:Account)
+  OPTIONAL MATCH (t)-[:FROM]->(i:IP)<-[w:USED]-(c)
   RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id, payee: r.id,
                                 amount: t.amount, currency: t.currency,
                                 address: x.id, until: x.hub_since, billing: t.billing_address,
+                                at_home_since: CASE WHEN i.hub_since > t.time THEN w.first_seen END,
                                 remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL
                                         OR coalesce(x.id, t.billing_address) IS NOT NULL} AS seen
 }
@@ -267,6 +269,7 @@ WHERE accounts >= $min_accounts AND accounts >= $min_new_share * (accounts + kno
 WITH device, time, window, known, account_ids, present, accounts,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS recent
 WHERE any(seen IN recent WHERE seen.remote OR coalesce(seen.shop <> recent[0].shop, true))
+  AND none(seen IN recent WHERE coalesce(seen.at_home_since <= time - $window_ms, false))
 WITH device, time, window, known, account_ids, accounts,
      [p IN present | {id: p.id, met: p.met, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
                                                              AND visit.time <= time]}] AS present

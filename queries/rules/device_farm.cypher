@@ -176,7 +176,7 @@ meaning = "IPs from which cards without accounts pay at one merchant, whose own 
 default = 5
 min = 1
 max = 50
-meaning = "cards on the device in the window, half of which were first seen in it, where no account is told"
+meaning = "cards on the device in the window, half of which were first seen in it, where no account is told; of those billed to one address one counts"
 
 [params.min_strange_share]
 default = 0.5
@@ -316,7 +316,7 @@ CALL {
   WITH time, joint, address, collect(seen) AS parcels, count(DISTINCT seen.owner) AS residents
   UNWIND parcels AS seen
   WITH time, address, seen, residents, size(joint) >= $min_joint AND seen.owner IN joint AS together
-  WITH time, seen.owner AS owner, min(CASE WHEN seen.named THEN 1 ELSE 0 END) AS named, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
+  WITH time, seen.owner AS owner, min(CASE WHEN seen.named THEN 1 ELSE 0 END) AS named, min(seen.billing) AS billing, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
        min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 AND NOT together THEN 1 ELSE 0 END) AS own,
@@ -324,6 +324,7 @@ CALL {
        sum(CASE WHEN address IS NOT NULL AND residents > 1 AND seen.moved > time - $window_ms - 60000
                  AND coalesce(seen.billing <> address, seen.settled <= time - $window_ms) THEN 1 ELSE 0 END) AS drops
   RETURN count(owner) AS present, sum(1 - named) AS nameless,
+         count(CASE WHEN named = 0 THEN billing END) - count(DISTINCT CASE WHEN named = 0 THEN billing END) AS housemates,
          sum(CASE WHEN named = 0 AND met > time - $window_ms - 60000 THEN 1 ELSE 0 END) AS unseen, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
          sum(CASE WHEN told <= time - $max_age_ms THEN 1 ELSE 0 END) AS old,
@@ -333,14 +334,14 @@ CALL {
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, young, nameless, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+WITH device, time, window, present, young, nameless, housemates, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
      (housed = 0 AND (old < present OR any(seen IN window WHERE coalesce(seen.shop <> window[0].shop, true))))
        OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
-WITH device, time, window, present, young, nameless, unseen, neighbours,
+WITH device, time, window, present, young, nameless, housemates, unseen, neighbours,
      CASE WHEN unsettled OR newcomers THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
-  AND (nameless = 0 OR (owners >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
+  AND (nameless = 0 OR (owners - housemates >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, owners, young = present AS all_young,
      1.0 * owners / present AS strange_share,

@@ -221,6 +221,7 @@ CALL {
 }
 WITH card, time, ips, networks, ip_ids, device_ids, drops, peer_ids, account_ids, their_accounts, transactions, theirs,
      declines + size(peer_ids) + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END
+       + CASE WHEN size(device_ids) > 1 THEN size(device_ids) - 1 ELSE 0 END
        - CASE WHEN sent_home AND declines + size(peer_ids) = 0 THEN 1 ELSE 0 END AS signs
 WHERE signs >= $min_signs
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, ip_ids, device_ids,

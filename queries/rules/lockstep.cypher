@@ -89,22 +89,22 @@ max = 1.0
 meaning = "how much a merchant counts at which the card was present"
 
 [params.min_lift]
-default = 2.0
+default = 1.75
 min = 1.0
 max = 100.0
 meaning = "how many times what is usual at the merchants these cards spend in person, on average over the merchants, for one to count whole"
 
-[params.baseline_hours]
-default = 168
-min = 24
-max = 1000
-meaning = "clock hours before the card came that are read for what is usual"
+[params.max_customers]
+default = 300
+min = 10
+max = 5000
+meaning = "cards that a merchant may have for its earlier payments to be read"
 
 [params.min_known]
-default = 5
+default = 3
 min = 1
 max = 1000
-meaning = "payments in them from which on something is usual"
+meaning = "earlier payments at a merchant from which on something is usual there"
 
 [params.min_age_ms]
 default = 7776000000
@@ -238,10 +238,10 @@ CALL {
 CALL {
   WITH visits
   UNWIND [visit IN visits WHERE visit.own[0].in_person] AS visit
-  UNWIND range(1, $baseline_hours) AS back
-  MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString((visit.since - $together_ms) / 3600000 - back)})
-  USING INDEX SEEK t:Transaction(merchant_hour)
-  WHERE t.status = 'approved' AND t.currency = visit.own[0].currency
+  MATCH (m:Merchant {id: visit.merchant})
+  WHERE m.degree <= $max_customers
+  MATCH (m)<-[:AT]-(t:Transaction)
+  WHERE t.time < visit.since - $window_ms AND t.status = 'approved' AND t.currency = visit.own[0].currency
   WITH visit.merchant AS merchant, avg(t.amount) AS usual, count(t) AS known
   WHERE known >= $min_known
   RETURN collect({merchant: merchant, usual: usual}) AS usuals
@@ -276,7 +276,7 @@ CALL {
   UNWIND ties AS tie
   UNWIND [tie.own] + tie.visits AS seen
   WITH card, time, settled, merchant, ties, crowded, avg(CASE WHEN seen.in_person THEN seen.amount / usual END) AS dearer
-  WITH card, time, settled, avg(dearer) AS lift, collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
+  WITH card, time, settled, CASE WHEN count(dearer) >= $min_merchants THEN avg(dearer) END AS lift, collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
   UNWIND places AS place
   UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
   WITH card, time, tie.peer AS peer, place.merchant AS merchant,

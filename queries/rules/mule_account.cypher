@@ -188,13 +188,13 @@ CALL {
   RETURN {id: t.id, time: t.time, amount: t.amount, currency: t.currency, card: c.id,
           receiver: CASE WHEN t.channel = 'transfer' THEN t.counterparty END} AS seen
 }
-WITH a, x.hub_since AS hub_since, coalesce(x.created, x.first_seen) AS opened, x.created AS told, seen
+WITH a, x.hub_since AS hub_since, coalesce(x.created, x.first_seen) AS opened, x.created AS told, x.first_seen AS met, seen
 ORDER BY seen.time DESC, seen.id
-WITH a, hub_since, opened, told, seen.currency AS currency, collect(seen) AS window
-WITH a, hub_since, opened, told, currency, window, [seen IN window | seen.time] AS moments
+WITH a, hub_since, opened, told, met, seen.currency AS currency, collect(seen) AS window
+WITH a, hub_since, opened, told, met, currency, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.id AS account, opened, told, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH account, opened, told, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
+WITH a.id AS account, opened, told, met, time, currency, [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WITH account, opened, told, met, time, currency, window, [seen IN window WHERE seen.sender IS NOT NULL] AS received
 WHERE size(received) >= $min_senders
 CALL {
   WITH received
@@ -204,9 +204,16 @@ CALL {
   WITH amounts, amounts[size(amounts) / 2] AS median
   RETURN size([amount IN amounts WHERE $alike_factor * amount >= median AND amount <= $alike_factor * median]) AS alike
 }
-WITH account, opened, told, time, currency, window, received, alike
-WHERE opened > time - $max_age_ms OR alike <= $max_alike_share * size(received)
-WITH account, coalesce(told > time - $max_new_ms, false) AS young, time, currency,
+WITH account, opened, told, time, currency, window, received, alike <= $max_alike_share * size(received) AS differ,
+     told IS NULL AND met > time - $window_ms AS unseen
+WHERE opened > time - $max_age_ms OR differ
+CALL {
+  WITH time, unseen
+  UNWIND CASE WHEN unseen THEN range((time - 2 * $window_ms) / 3600000, (time - $window_ms) / 3600000) ELSE [] END AS hour
+  MATCH (h:Hour {id: hour})
+  RETURN count(h) AS watched
+}
+WITH account, coalesce(told > time - $max_new_ms, differ AND watched > 0) AS young, time, currency,
      received[size(received) - 1].time AS since, window
 UNWIND window AS seen
 WITH account, young, time, currency, since, seen
