@@ -66,7 +66,7 @@ name = "a weekly market: once a week, at the same hours, the town's bank cards c
 fixture = "weekly_market"
 
 [params.window_ms]
-default = 10800000
+default = 43200000
 min = 600000
 max = 86400000
 meaning = "how far back the window reaches, in milliseconds"

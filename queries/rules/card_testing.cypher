@@ -190,7 +190,7 @@ OPTIONAL MATCH (t)-[:SHIPPED_TO]->(y:Address)
 WITH a, x, t, c, u, m, y ORDER BY t.time DESC, t.id
 WITH a, x.hub_since AS hub_since, CASE WHEN a.label = 'Device' THEN x.first_seen ELSE 0 END AS opened,
      collect({id: t.id, time: t.time, declined: t.status = 'declined', card: c.id, since: u.first_seen,
-              merchant: m.id, small: t.amount <= $small_amount,
+              merchant: m.id, small: t.amount <= $small_amount, account: t.account, in_browser: t.device_hour IS NOT NULL,
               mailbox: CASE WHEN t.account IS NULL THEN t.email END, sent_to: y.id}) AS window
 WITH a, hub_since, opened, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
@@ -214,12 +214,13 @@ WITH label, anchor, time, young, mailboxes, seen, seen.time > time - $window_ms 
 WITH label, anchor, time, young, mailboxes, count(DISTINCT CASE WHEN seen.small THEN seen.card END) AS all_cards,
      count(DISTINCT CASE WHEN seen.small AND seen.declined THEN seen.card END) AS declined_cards,
      count(DISTINCT CASE WHEN recent AND seen.since > time - $window_ms - 60000 THEN seen.card END) AS new_cards,
+     count(DISTINCT seen.card) = count(DISTINCT seen.account) AND none(used IN collect(seen.in_browser) WHERE used) AS billed,
      sum(CASE WHEN recent THEN 1 ELSE 0 END) AS made, sum(CASE WHEN recent AND seen.declined THEN 1 ELSE 0 END) AS declined,
      collect(seen) AS window
-WITH label, anchor, time, young, mailboxes, all_cards, CASE WHEN all_cards > 0 THEN 1.0 * declined_cards / all_cards ELSE 0.0 END AS declined_cards, new_cards,
+WITH label, anchor, time, young, mailboxes, billed, all_cards, CASE WHEN all_cards > 0 THEN 1.0 * declined_cards / all_cards ELSE 0.0 END AS declined_cards, new_cards,
      CASE WHEN made > 0 THEN 1.0 * declined / made ELSE 0.0 END AS declined, window
 WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window, mailboxes,
-     new_cards >= $min_cards AND declined >= $min_declined_share AS quick,
+     new_cards >= $min_cards AND declined >= $min_declined_share AND NOT (label = 'IP' AND billed) AS quick,
      young AND all_cards >= $min_cards AND declined_cards >= $min_declined_share AS slow
 WHERE quick OR slow OR size(mailboxes) > 0
 CALL {

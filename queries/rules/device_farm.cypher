@@ -294,16 +294,21 @@ WITH a, hub_since, installed, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH device, time, machine_is_new, CASE WHEN any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named]
-                        ELSE window END AS window
 WITH device, time, machine_is_new, window,
+     size(reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END)) AS lines,
+     size(reduce(cards = [], seen IN window | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END)) AS cards
+WITH device, time, machine_is_new, machine_is_new AND lines >= $min_cards AND cards >= $min_cards
+       AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS hopping, window
+WITH device, time, machine_is_new, hopping,
+     CASE WHEN NOT hopping AND any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named] ELSE window END AS window
+WITH device, time, machine_is_new, hopping, window,
      reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END) AS ips,
      reduce(cards = [], seen IN window | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END) AS cards
 WHERE size(window) >= $min_young_cards
   AND (any(seen IN window WHERE (seen.remote AND seen.named) OR coalesce(seen.shop <> window[0].shop, true))
        OR size(ips) >= $min_networks
        OR all(seen IN window WHERE coalesce(seen.told > time - $max_age_ms, false)))
-WITH device, time, window,
+WITH device, time, hopping, window,
      machine_is_new AND size(cards) >= $min_residents AND all(seen IN window WHERE seen.known > time - $window_ms)
        AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS newcomers,
      reduce(found = [], seen IN window |
@@ -334,14 +339,14 @@ CALL {
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, window, present, young, nameless, housemates, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+WITH device, time, hopping, window, present, young, nameless, housemates, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
      (housed = 0 AND (old < present OR any(seen IN window WHERE coalesce(seen.shop <> window[0].shop, true))))
        OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
-WITH device, time, window, present, young, nameless, housemates, unseen, neighbours,
-     CASE WHEN unsettled OR newcomers THEN present ELSE odd END AS owners
+WITH device, time, hopping, window, present, young, nameless, housemates, unseen, neighbours,
+     CASE WHEN unsettled OR newcomers OR hopping THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
-  AND (nameless = 0 OR (owners - housemates >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
+  AND (nameless = 0 OR hopping OR (owners - housemates >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, owners, young = present AS all_young,
      1.0 * owners / present AS strange_share,
