@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 8
+version = 9
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -28,7 +28,8 @@ one it may be a travel agent's machine). Where no address of any of them is know
 each was seen here before the window. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
 are unlike themselves, unless two of them order to one address, send to one account or do one round of shops. A
 device at which one merchant alone is paid, where neither a channel nor a network nor an address is told, may be its
-terminal, and counts as one. Of one hour only the first max_per_hour transactions at the device are read, and of these
+terminal, and counts as one. A thief who pays from an address on the net from which one of the victims has long paid. Of
+one hour only the first max_per_hour transactions at the device are read, and of these
 the first max_per_card of each card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
@@ -41,6 +42,10 @@ transactions = { role = "evidence" }
 accounts = { role = "measure", threshold = "min_accounts", means = "unrelated established accounts to which the device is new" }
 new_share = { role = "measure", threshold = "min_new_share", means = "their share among these accounts and the cards that the device knew before" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "share of the accounts that order to a foreign address, or are declined, make the same round of shops or spend far more than usual; min_apart_share at least where each does it in its own way" }
+
+[[false_positives]]
+name = "a family on its new tablet, at home: from there one of them has long paid"
+fixture = "new_tablet_at_home"
 
 [[false_positives]]
 name = "a terminal of which nobody says that it is one"

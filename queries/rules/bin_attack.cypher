@@ -1,7 +1,7 @@
 /*
 id = "bin_attack"
 title = "BIN attack"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Merchant"]
@@ -9,7 +9,7 @@ gate = { degree = "min_cards" }
 identity = ["merchant", "bin"]
 budget_ms = 150
 rationale = """
-Card numbers that were made up from one issuer's range are tried at a merchant: within a few hours it sees many cards of
+Card numbers that were made up from one issuer's range are tried at a merchant: within half a day it sees many cards of
 that BIN that nobody had seen before, more than it usually sees of it at all, and declines a good part of them. The
 others are what the attacker was looking for. Declined cards that were used before, or on accounts of long standing, are
 customers', whose bank may be down; new cards that are nearly all accepted are new customers'.

@@ -1,7 +1,7 @@
 /*
 id = "bust_out"
 title = "First-party bust-out"
-version = 5
+version = 6
 status = "stable"
 severity = "critical"
 anchor = ["Account"]
@@ -10,13 +10,15 @@ budget_ms = 300
 rationale = """
 Accounts that have a phone, a mailbox or a device in common behave well for a while, and then, all in
 one week, buy for several times what they usually spend, up to their limits: somebody means to pay none of it back. A
-household does the first as well, at home and on its phone, and it is the limits that tell.
+household does the first as well, at home and on its phone, and it is the limits that tell. Two accounts with one phone
+and one device are one person's, if both spend far more than a couple that furnishes its home.
 """
 source = "typology 6 of the catalogue"
 blind_spots = """
 Accounts without min_weeks earlier weeks of spending here: nothing is found in the first weeks of a stream. Transfers
-are no purchases, and count for the norm only. Accounts that share only an address; a device, or an address and a phone, is
-what a household has, and such accounts, unless they share an e-mail, count where the limits of both are known. A limit counts in the currency of the
+are no purchases, and count for the norm only. Accounts that share only an address to
+which one of them has moved; a device, the address that both had first, or an address and a phone, is what a household has,
+and such accounts, unless they share an e-mail, count where the limits of both are known. A limit counts in the currency of the
 payments that tell it; where one of the cards spent with tells none, the account has to spend min_growth_unlimited
 times its norm instead. Limits that were used up over more than the window. Accounts that are tied to each other only
 through a third, and a device that they did not both pay from in the window. Of an account's identifiers and devices

@@ -1,7 +1,7 @@
 /*
 id = "card_cycling"
 title = "Card cycling"
-version = 8
+version = 9
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -14,7 +14,8 @@ account gets several cards that it never had, and many of them are declined at t
 young, or was never seen in a shop that has been watched for long) billed, or for want of that sent, each to another
 address. Where no billing address is told, several new cards of a young account at one merchant within the hour are
 doubt enough; if it takes them longer, a card that is refused and the next new one that comes within the hour. So are
-four cards on an account of some weeks, of which nobody has ever seen any before the day. A card
+four cards of several issuers on an account of some weeks, of which nobody has ever seen any before the day, or six where
+addresses are told. A card
 that was accepted before it was declined has reached its limit, one that is accepted for the same sum at a later try is
 its owner's. Cards that are billed to one address (or for want of that sent there), unless nearly all of them are
 refused, are a company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
@@ -25,7 +26,8 @@ from a new device to others that are as new, somebody else has the account.
 source = "typology 18 of the catalogue"
 blind_spots = """
 Cards that are nearly all accepted, tell no billing addresses and come to several merchants, or slowly, unless neither
-they nor the account was seen before: then it is a company, a family or a wallet just as well; an old account, seen before, whose new cards are all accepted, wherever they
+they nor the account was seen before: then it is a company, a family or a wallet just as well; three cards for one
+purchase on an old account, of which one is accepted; an old account, seen before, whose new cards are all accepted, wherever they
 are billed, or a third of them where all are billed to one address, or which come from a device, or for want of it an IP,
 that was seen before the window. A new account for every card, or a new card every other day. On the first day of a
 stream all cards of an account are new. An account that gets more than max_cards in the window stands for many people
@@ -42,6 +44,18 @@ device_ids = { role = "member", label = "Device" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards that came to the account and were tried in the window, if it is old from a device as new" }
 doubtful_share = { role = "measure", threshold = "min_doubtful_share", means = "share of these cards that look tried out: refused at first, at an address that no other account has, in a rush at one merchant, or never seen anywhere" }
+
+[[false_positives]]
+name = "a company's new account, with a card of one issuer for every cost centre"
+fixture = "cost_centres"
+
+[[false_positives]]
+name = "somebody whose first two cards are refused, and who pays with the third"
+fixture = "one_purchase"
+
+[[false_positives]]
+name = "an agent of long standing whom the stream meets late: everybody's goods go home"
+fixture = "agent_met_late"
 
 [[false_positives]]
 name = "a corporate buyer, whose many cards have long been on file"

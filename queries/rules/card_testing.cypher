@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -23,7 +23,7 @@ blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
 alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over
 many devices and IPs, or over hours at an IP or, unless one mailbox tells, at a device that is older than young_ms. A list of which most cards
-live. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
+live. Cards at one IP, each on an account of its own, where no device is told: so a shop bills its subscribers. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
 transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
 """
 triage = "Is it one merchant or many? Which of the cards were approved: those are the ones that will be used."
@@ -36,6 +36,10 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_cards", means = "cards new to the place that paid in the window (at an IP small amounts), or small amounts at a young device ever, or whatever for one mailbox" }
 declined_share = { role = "measure", threshold = "min_mailbox_share", means = "declined share of the transactions in the window (at an IP of the small ones), or of the cards that made small ones at a young device: min_declined_share at least, and more than is usual at the shop; or of the cards of one mailbox" }
 merchants = { role = "measure", means = "merchants at which they were tried" }
+
+[[false_positives]]
+name = "a shop bills its subscribers from its own server, and many cards have expired"
+fixture = "billing_run"
 
 [[false_positives]]
 name = "a carrier's or an office's shared address: many cards, few declines"

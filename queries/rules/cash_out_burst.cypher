@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 5
+version = 6
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -11,7 +11,9 @@ budget_ms = 150
 rationale = """
 Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
 expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
-Customers at a sale come on devices that they had before; who pays with many cards wipes one after the other.
+Customers at a sale come on devices, and with cards, that they had before; who pays with many cards wipes one device
+after the other. At a terminal strangers' cards are what tells: a party that shares a bill has been seen before. Who is
+there to empty cards draws more than is usual.
 A cash machine has no price: where next to nothing but one amount is drawn, by enough cards, nothing need be known of its past.
 """
 source = "typology 17 of the catalogue"
@@ -19,10 +21,13 @@ blind_spots = """
 A merchant first seen less than min_age_ms before the window has no baseline, and is not judged, unless it is a cash
 machine. Amounts that vary a
 little. An amount that is a usual price of the merchant. Bursts that are mostly declined. Online, cards that come from a
-device and an address each look like a crowd at a sale, unless their devices are all new; a hub device or address counts as one for each card. At a
+device and an address each look like a crowd at a sale, unless their devices, or where none is told the cards, are all
+new, and half of the cards; those on one IP, on accounts of their own and no devices, are what a shop bills its
+subscribers. A hub device or address counts as one for each card. At a
 terminal or a cash machine, where nothing is known of who pays, a burst has to exceed what the merchant takes in all, and
 at a terminal to be of more cards. Of one hour the first
-max_per_hour transactions are read, and of the past the max_history newest, hour by hour, of the last baseline_hours.
+max_per_hour transactions are read. At a terminal that was first seen less than min_watch_ms before nobody is a stranger.
+Of the past the max_history newest are read, hour by hour, of the last baseline_hours.
 """
 triage = "What was sold: gift cards, tickets, cash? Do the cards come from one issuer or one place? Is the merchant in on it?"
 
@@ -58,6 +63,22 @@ fixture = "new_machine"
 [[false_positives]]
 name = "a new shop with one price, or a new terminal"
 fixture = "new_shop"
+
+[[false_positives]]
+name = "a shop's own server bills its subscribers"
+fixture = "billing_run"
+
+[[false_positives]]
+name = "a coach party that eats the set menu"
+fixture = "coach_party"
+
+[[false_positives]]
+name = "a concert goes on sale: old customers on new devices"
+fixture = "new_phones"
+
+[[false_positives]]
+name = "wages have come: a sum that many draw, and some more than that"
+fixture = "wages"
 
 [[false_positives]]
 name = "a restaurant's rush hour, and a party that shares the bill"
@@ -109,19 +130,19 @@ meaning = "cards per device that online payments come from, or per IP where thes
 default = 0.8
 min = 0.0
 max = 1.0
-meaning = "share of these cards, min_cards at least, that pay from devices that were first seen in the window, and twice as many as usually do there: customers at a sale have theirs"
+meaning = "share of these cards, min_cards at least, that pay from devices that were first seen in the window (or were themselves, where no device is told), and twice as many as usually do there: customers at a sale have theirs"
 
 [params.min_watch_ms]
 default = 604800000
 min = 0
 max = 31536000000
-meaning = "how long before the touch the merchant must have been seen first for devices to be called new, in milliseconds"
+meaning = "how long before the touch the merchant must have been seen first for devices and cards to be called new, in milliseconds"
 
 [params.max_usual_share]
 default = 0.2
 min = 0.0
 max = 1.0
-meaning = "up to which share of the merchant's earlier transactions the amount may have made up"
+meaning = "up to which share of the merchant's earlier transactions may have been of the amount, or, in person, of more"
 
 [params.min_age_ms]
 default = 86400000
@@ -215,9 +236,11 @@ WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, stran
      CASE WHEN devices < ips THEN devices ELSE ips END AS places
 WHERE cards >= $min_cards AND 2 * paid >= $min_cards
   AND CASE WHEN opened > time - $window_ms - $min_age_ms THEN 2 * drawn > cards AND cards >= $min_cards_young
-           WHEN 2 * online >= cards THEN (online >= $min_per_place * places AND NOT billed)
-             OR (nowhere >= $min_cards AND nowhere >= $min_new_share * online AND 2 * strangers >= cards AND opened <= time - $min_watch_ms)
-           ELSE 2 * drawn > cards OR (cards >= $min_cards_in_person AND 2 * strangers >= cards AND opened <= time - $min_watch_ms) END
+           WHEN 2 * online >= cards THEN NOT billed AND (online >= $min_per_place * places
+             OR (nowhere >= $min_cards AND nowhere >= $min_new_share * online AND 2 * strangers >= cards
+                 AND opened <= time - $min_watch_ms))
+           ELSE 2 * drawn > cards
+             OR (cards >= $min_cards_in_person AND 2 * strangers >= cards AND opened <= time - $min_watch_ms) END
 WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online,
      CASE WHEN 2 * online >= cards AND online < $min_per_place * places THEN 1.0 * nowhere / online END AS new_share,
      opened > time - $window_ms - $min_age_ms AS young, places, card_ids, device_ids,
@@ -254,7 +277,8 @@ CALL {
     MATCH (t)<-[:MADE]-(c:Card)
     OPTIONAL MATCH (t)-[:ON]->(d:Device)
     RETURN count(t) AS earlier,
-           sum(CASE WHEN t.currency = currency AND (t.amount = amount OR (t.amount > amount AND NOT seen_online)) THEN 1 ELSE 0 END) AS same,
+           sum(CASE WHEN t.currency = currency AND (t.amount = amount OR (t.amount > amount AND NOT seen_online))
+                    THEN 1 ELSE 0 END) AS same,
            sum(CASE WHEN coalesce(d.first_seen, c.first_seen) > t.time - $window_ms THEN 1 ELSE 0 END) AS new
   }
   RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share,

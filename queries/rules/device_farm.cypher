@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 7
+version = 8
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -13,7 +13,8 @@ One device that within a day pays with cards that are new to it, for accounts th
 order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
 family has one home, but has been seen there before. Three cards do where every account says that it was just opened and
-nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Wherever
+nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Nor does
+a machine that nobody ever saw before change its address with every card: that is an emulator behind proxies. Wherever
 they live, min_residents people with a card each, of whom nobody was ever seen before, do not meet at a new machine.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
@@ -47,6 +48,10 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window (min_cards at least, unless all accounts are young strangers)" }
 owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young ones without an address of their own or in a crowd of such, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
+
+[[false_positives]]
+name = "a family without accounts, whose cards are billed to one home"
+fixture = "guests_of_one_home"
 
 [[false_positives]]
 name = "a family's tablet: several people, always the same"

@@ -1,7 +1,7 @@
 /*
 id = "ip_hopping"
 title = "IP hopping"
-version = 6
+version = 7
 status = "stable"
 severity = "medium"
 anchor = ["Card"]
@@ -13,14 +13,14 @@ A card that pays within an hour from several addresses of several networks, none
 device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then, and
 who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new phone
 has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with a
-parcel for the same new door, or yet more networks. These other cards are in the same hand. An address of a carrier or a
+parcel for the same new door, a second device that is new, or yet more networks. These other cards are in the same hand. An address of a carrier or a
 VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
 one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
 Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms (the owner's,
-taken over); a script that is never declined, keeps to three networks and takes a device for every card. Where no device
+taken over); a script that is never declined, keeps to three networks and takes one device for every card. Where no device
 is told, that counts as a sign. Other cards at a delivery address, which counts in its first new_ms only, are those that
 came to one of the card's own network addresses. Addresses that have passed the hub cap are no members, so that a script
 that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half
@@ -101,7 +101,7 @@ meaning = "distinct networks that those addresses belong to"
 default = 2
 min = 0
 max = 20
-meaning = "declined payments, other cards that came to its devices or to new delivery addresses of its within new_ms, and networks beyond min_networks, taken together; one less for each shared address that min_ips needs"
+meaning = "declined payments, other cards that came to its devices or to new delivery addresses of its within new_ms, networks beyond min_networks and devices beyond the first, taken together; one less for each shared address that min_ips needs"
 
 [params.new_ms]
 default = 86400000

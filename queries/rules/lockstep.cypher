@@ -1,7 +1,7 @@
 /*
 id = "lockstep"
 title = "Lockstep"
-version = 6
+version = 7
 status = "stable"
 severity = "high"
 anchor = ["Card"]
@@ -12,7 +12,9 @@ rationale = """
 A card that turns up at several merchants where it never was, and within an hour meets the same other cards at each of
 them, is in one hand with them: people share a place or two, and mostly ones that they know. Some of the others may know
 the merchants (stolen cards have a life of their own). Those who meet in person (at a concert, on the way to work) share
-more, so that a merchant at which the card was present counts less: friends see half a dozen of an evening. So does one
+more, so that a merchant at which the card was present counts less: friends see half a dozen of an evening. It counts whole
+where they spend far more than is usual there, at three such merchants. Online, who has an account of long standing and
+no strange device counts as if met in person. So does one
 in a crowd, where only those who paid next to the card count: a ring that takes its cards through popular shops pays
 with them one after the other.
 """
@@ -21,7 +23,8 @@ blind_spots = """
 Groups that share fewer merchants in the window, spread over more than an hour, or go where each of their cards has been
 before. A small group that keeps to popular merchants: where others made more than max_crowd payments around a card's
 own, and the peers less than min_share of them, a merchant counts half, and only for peers that are among the max_crowd
-nearest. A coach party that shops in small places looks like a ring. At the start of a stream every merchant is new. Of
+nearest. A coach party that spends much in small places looks like a ring. What is usual is known of
+merchants that are no hubs, from what was paid there more than a window ago. At the start of a stream every merchant is new. Of
 a card's new merchants the first max_merchants are read, and of a merchant's hour the first max_per_hour transactions.
 """
 triage = "Do the amounts repeat? Do the cards share a device, an address or an issuer? Were the merchants new to everybody?"
@@ -58,6 +61,14 @@ fixture = "new_commuters"
 name = "friends at a fair, who pay at one stall after the other"
 fixture = "evening_out"
 
+[[false_positives]]
+name = "friends at the same few shops, who spend what everybody spends there"
+fixture = "usual_amounts"
+
+[[false_positives]]
+name = "players of one team, with old accounts, who buy the same things in the same hour"
+fixture = "team"
+
 [params.window_ms]
 default = 172800000
 min = 3600000
@@ -93,12 +104,6 @@ default = 1.75
 min = 1.0
 max = 100.0
 meaning = "how many times what is usual at the merchants these cards spend in person, on average over the merchants, for one to count whole"
-
-[params.max_customers]
-default = 300
-min = 10
-max = 5000
-meaning = "cards that a merchant may have for its earlier payments to be read"
 
 [params.min_known]
 default = 3
@@ -239,7 +244,7 @@ CALL {
   WITH visits
   UNWIND [visit IN visits WHERE visit.own[0].in_person] AS visit
   MATCH (m:Merchant {id: visit.merchant})
-  WHERE m.degree <= $max_customers
+  WHERE m.hub_since > visit.since
   MATCH (m)<-[:AT]-(t:Transaction)
   WHERE t.time < visit.since - $window_ms AND t.status = 'approved' AND t.currency = visit.own[0].currency
   WITH visit.merchant AS merchant, avg(t.amount) AS usual, count(t) AS known

@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 6
+version = 7
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -14,14 +14,15 @@ between some of them, and rare ones above all. A household shares as much, but b
 their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought;
 others count if they were opened within some months of each other, and are no household: five people or more who all
 open accounts within some months, with one phone and one address, are none, unless many more live there. And who has one
-new account's phone and another's address has been put together, if several share each.
+new account's phone and another's address has been put together, if several share each. Who lives together has one line:
+accounts opened within weeks of each other, with one phone and one address, that never were at one IP are no household.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
 Accounts that share one kind only, unless min_accounts have its phone and as many others its address, all young, more than
 max_household in all. Rings that share no e-mail and open accounts over more than the window. Up to
 max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
-from a household, nor can more in a house that has more than twice as many; who shares an address alone is a
+from a household if they are seen at one IP, or at none, nor can more in a house that has more than twice as many; who shares an address alone is a
 neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again, and so are
 two that share an e-mail and a device; and accounts that share an e-mail or a card, each of which was only ever used at one
 shop, and not at the other's, are one customer of several shops. Without account_created an account counts as opened at its first transaction
@@ -50,6 +51,10 @@ fixture = "household"
 [[false_positives]]
 name = "a household that has moved in and opened its accounts in one week"
 fixture = "new_household"
+
+[[false_positives]]
+name = "a young family with one phone number, at home behind one line"
+fixture = "one_line"
 
 [[false_positives]]
 name = "a student hall: one address, and flatmates with one phone"
