@@ -25,7 +25,7 @@ An address is foreign to an account if it is new to it, not where the card is bi
 says where the card is billed; so where most victims buy what is not delivered, and most of it is approved, nothing is
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
 one it may be a travel agent's machine). Where no address of any of them is known, all count as unlike themselves, if
-each was seen here before the window. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
+each was seen here before the window and does not only send money. A takeover that only looks and does not pay. Fewer than min_accounts accounts that
 are unlike themselves, unless two of them order to one address, send to one account or do one round of shops. A
 device at which one merchant alone is paid, where neither a channel nor a network nor an address is told, may be its
 terminal, and counts as one. A thief who pays from an address on the net from which one of the victims has long paid. Of
@@ -320,7 +320,8 @@ CALL {
   RETURN collect(DISTINCT sender) AS emptied
 }
 WITH device, time, window, known, account_ids, accounts, size(rounds) + size(emptied) > 0 OR one_drop AS in_concert,
-     size([p IN present WHERE all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
+     size([p IN present WHERE (all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
+                               AND any(visit IN p.visits WHERE visit.payee IS NULL))
            OR p.id IN astray OR p.id IN emptied
            OR (none(visit IN p.visits WHERE visit.delivered)
                AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange

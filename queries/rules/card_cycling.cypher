@@ -21,7 +21,7 @@ its owner's. Cards that are billed to one address (or for want of that sent ther
 refused, are a company's or a family's; and an old account that gets other people's cards on a device long in use (or, where the
 merchant does not tell the device, from an IP of few that is) is an agent's. What it has sent to where it has long had
 things sent to is its owner's, refused or not; but where min_cards new cards, billed to an address, have things sent
-from a new device to others that are as new, somebody else has the account.
+from a new device to others that are as new, somebody else has the account, if it is an old one.
 """
 source = "typology 18 of the catalogue"
 blind_spots = """
@@ -257,8 +257,8 @@ CALL {
   RETURN collect(DISTINCT card) AS retried
 }
 CALL {
-  WITH homes, window
-  UNWIND [seen IN window WHERE seen.device IS NOT NULL AND size(homes) > 0
+  WITH young, homes, window
+  UNWIND [seen IN window WHERE NOT young AND seen.device IS NOT NULL AND size(homes) > 0
                            AND seen.billing <> seen.sent_to AND NOT seen.sent_to IN homes] AS seen
   WITH collect(DISTINCT seen.card) AS cards, count(DISTINCT seen.sent_to) AS places
   RETURN CASE WHEN size(cards) >= $min_cards AND places >= $min_cards THEN cards ELSE [] END AS astray

@@ -345,7 +345,7 @@ CALL {
                   THEN 1 ELSE 0 END) AS odd
 }
 WITH device, time, hopping, window, present, young, nameless, housemates, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
-     (housed = 0 AND (old < present OR any(seen IN window WHERE coalesce(seen.shop <> window[0].shop, true))))
+     (housed = 0 AND (old < present OR any(seen IN window WHERE seen.shop <> window[0].shop)))
        OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
 WITH device, time, hopping, window, present, young, nameless, housemates, unseen, neighbours,

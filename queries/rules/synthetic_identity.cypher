@@ -11,7 +11,8 @@ budget_ms = 150
 rationale = """
 Invented people are put together from few parts: accounts that share e-mails, phones and addresses, two kinds at least
 between some of them, and rare ones above all. A household shares as much, but behind one door, and everybody reads
-their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought;
+their own mail. So accounts that share a mailbox and more count whenever they were opened, since old ones are bought
+(but a phone and a door as well is what an old family has);
 others count if they were opened within some months of each other, and are no household: five people or more who all
 open accounts within some months, with one phone and one address, are none, unless many more live there. And who has one
 new account's phone and another's address has been put together, if several share each. Who lives together has one line:
@@ -254,7 +255,8 @@ CALL {
   RETURN size(homes) < 2 OR any(home IN homes[0..2] WHERE any(door IN home
          WHERE size([other IN homes WHERE door IN other]) >= size(homes) - 1)) AS together
 }
-WITH anchor, time, tenants, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds] AS readers,
+WITH anchor, time, tenants, others, together, [q IN others WHERE q.mailbox = 1 AND q.kinds >= $min_kinds
+                                                 AND (q.young = 1 OR q.phone + q.door < 2)] AS readers,
      [q IN others WHERE q.young = 1] AS young, [q IN others WHERE q.young = 1 AND q.kinds >= $min_kinds] AS near
 CALL {
   WITH anchor, time, young, near, together
