@@ -14,7 +14,8 @@ order or send their goods to one strange door, is run by somebody who holds othe
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
 family has one home, but has been seen there before. Three cards do where every account says that it was just opened and
 nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Nor does
-a machine that nobody ever saw before change its address with every card: that is an emulator behind proxies. Wherever
+a machine that nobody ever saw before, half of whose owners are strangers, change its address with every card: that is an
+emulator behind proxies. Wherever
 they live, min_residents people with a card each, of whom nobody was ever seen before, do not meet at a new machine.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
@@ -48,6 +49,10 @@ transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window (min_cards at least, unless all accounts are young strangers)" }
 owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young ones without an address of their own or in a crowd of such, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
+
+[[false_positives]]
+name = "a phone that has just come out, whose fingerprint is the same for all who buy it"
+fixture = "new_model"
 
 [[false_positives]]
 name = "a family without accounts, whose cards are billed to one home"
@@ -337,6 +342,7 @@ CALL {
          count(CASE WHEN named = 0 THEN billing END) - count(DISTINCT CASE WHEN named = 0 THEN billing END) AS housemates,
          sum(CASE WHEN named = 0 AND met > time - $window_ms - 60000 THEN 1 ELSE 0 END) AS unseen, sum(CASE WHEN settled <= time THEN 1 ELSE 0 END) AS housed,
          sum(CASE WHEN told > time - $max_age_ms THEN 1 ELSE 0 END) AS young,
+         sum(CASE WHEN coalesce(told > time - $max_age_ms, met > time - $window_ms - 60000) THEN 1 ELSE 0 END) AS strangers,
          sum(CASE WHEN told <= time - $max_age_ms THEN 1 ELSE 0 END) AS old,
          sum(CASE WHEN opened > time - $max_age_ms THEN 1 ELSE 0 END) AS fresh,
          min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
@@ -344,7 +350,8 @@ CALL {
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
                   THEN 1 ELSE 0 END) AS odd
 }
-WITH device, time, hopping, window, present, young, nameless, housemates, unseen, coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
+WITH device, time, hopping AND 2 * strangers >= present AS hopping, window, present, young, nameless, housemates, unseen,
+     coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
      (housed = 0 AND (old < present OR any(seen IN window WHERE seen.shop <> window[0].shop)))
        OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd

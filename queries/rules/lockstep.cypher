@@ -100,10 +100,10 @@ max = 1.0
 meaning = "how much a merchant counts at which the card was present"
 
 [params.min_lift]
-default = 1.75
+default = 2.0
 min = 1.0
 max = 100.0
-meaning = "how many times what is usual at the merchants these cards spend in person, on average over the merchants, for one to count whole"
+meaning = "how many times what is usual at a merchant these cards spend in person, as the geometric mean over min_merchants or more, for each to count whole"
 
 [params.min_known]
 default = 3
@@ -281,7 +281,8 @@ CALL {
   UNWIND ties AS tie
   UNWIND [tie.own] + tie.visits AS seen
   WITH card, time, settled, merchant, ties, crowded, avg(CASE WHEN seen.in_person THEN seen.amount / usual END) AS dearer
-  WITH card, time, settled, CASE WHEN count(dearer) >= $min_merchants THEN avg(dearer) END AS lift, collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
+  WITH card, time, settled, CASE WHEN count(dearer) >= $min_merchants THEN exp(avg(log(dearer))) END AS lift,
+       collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
   UNWIND places AS place
   UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
   WITH card, time, tie.peer AS peer, place.merchant AS merchant,

@@ -238,7 +238,8 @@ WITH anchor, time, kind, shared, active, refunded,
      reduce(shops = [], shop IN [r IN coalesce(head([q IN refunded WHERE q.id = anchor]).refunds, []) WHERE r.time = time |
                                  r.shop] | CASE WHEN shop IN shops THEN shops ELSE shops + [shop] END) AS shops
 WITH anchor, time, kind, shared, active,
-     [{old: false, shop: '', accounts: young}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
+     [{old: false, shop: '', accounts: young},
+      {old: true, shop: '', accounts: CASE WHEN size(refunded) > size(young) THEN refunded ELSE [] END}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
       {old: true, shop: shop, accounts: [q IN refunded WHERE any(r IN q.refunds WHERE r.shop = shop) |
                              {id: q.id, told: true, refunds: [r IN q.refunds WHERE r.shop = shop],
                               purchases: [t IN q.purchases WHERE t.shop = shop]}]}] AS groups
