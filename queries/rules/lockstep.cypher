@@ -105,6 +105,12 @@ min = 1.0
 max = 100.0
 meaning = "how many times what is usual at a merchant these cards spend in person, as the geometric mean over min_merchants or more, for each to count whole"
 
+[params.max_customers]
+default = 30
+min = 3
+max = 500
+meaning = "cards that paid at a merchant before whose payments there are read, the first it had"
+
 [params.min_known]
 default = 3
 min = 1
@@ -245,8 +251,17 @@ CALL {
   UNWIND [visit IN visits WHERE visit.own[0].in_person] AS visit
   MATCH (m:Merchant {id: visit.merchant})
   WHERE m.hub_since > visit.since
-  MATCH (m)<-[:AT]-(t:Transaction)
+  CALL {
+    WITH m, visit
+    MATCH (m)<-[p:PAID]-(o:Card)
+    WHERE p.first_seen < visit.since - $window_ms
+    RETURN o ORDER BY p.first_seen, o.id LIMIT $max_customers
+  }
+  MATCH (o)-[:MADE]->(t:Transaction)
   WHERE t.time < visit.since - $window_ms AND t.status = 'approved' AND t.currency = visit.own[0].currency
+  MATCH (t)-[:AT]->(x:Merchant)
+  WITH visit, t, x.id AS paid
+  WHERE paid = visit.merchant
   WITH visit.merchant AS merchant, avg(t.amount) AS usual, count(t) AS known
   WHERE known >= $min_known
   RETURN collect({merchant: merchant, usual: usual}) AS usuals
