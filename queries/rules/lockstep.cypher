@@ -100,7 +100,7 @@ max = 1.0
 meaning = "how much a merchant counts at which the card was present"
 
 [params.min_lift]
-default = 2.0
+default = 2.4
 min = 1.0
 max = 100.0
 meaning = "how many times what is usual at a merchant these cards spend in person, as the geometric mean over min_merchants or more, for each to count whole"

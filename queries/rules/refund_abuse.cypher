@@ -1,7 +1,7 @@
 /*
 id = "refund_abuse"
 title = "Refund abuse"
-version = 8
+version = 9
 status = "stable"
 severity = "medium"
 anchor = ["Account"]
@@ -13,8 +13,8 @@ Goods that never came, empty boxes sent back: one hand that lives on refunds nee
 had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
-one roof are no ring. Accounts are also bought, years old: where one shop gives back to three or more nearly all they
-pay there, and most of it is no clothing, neither their age nor what they buy elsewhere says anything. An account that
+one roof are no ring. Accounts are also bought, years old: where one shop, or all of them together, gives back to three or more nearly all
+they pay there, and most of it is no clothing, their age says nothing, nor does what they buy elsewhere. An account that
 is refunded is in the ring's own hand, so that what shares it is one ring. What was paid back is evidence with its refund.
 """
 source = "typology 12 of the catalogue"
@@ -99,7 +99,7 @@ meaning = "the same for accounts that share a phone, an address or a device, and
 default = 8
 min = 2
 max = 500
-meaning = "purchases that one shop refunded to these: min_clothing_share of all they bought there, less than half of it clothing"
+meaning = "purchases that one shop, or all together, refunded to these: min_clothing_share of all they bought there, less than half of it clothing"
 
 [params.min_share]
 default = 0.3

@@ -1,7 +1,7 @@
 /*
 id = "triangulation"
 title = "Triangulation"
-version = 4
+version = 5
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -11,7 +11,7 @@ budget_ms = 150
 rationale = """
 A shop that does not exist sells goods to real customers and has them delivered by a real shop, which it pays with
 stolen cards: on one device every order has another card and another address, nearly one to one, and no address is
-the cardholder's. Where several cards are billed to one address, it is an agent's.
+the cardholder's. Where several cards are billed to one address, for one account and one mailbox, it is an agent's.
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
@@ -119,7 +119,7 @@ meaning = "how long before the touch an account must have been opened to tell th
 default = 1
 min = 1
 max = 50
-meaning = "cards that are billed to one address; where more are, for one account or mailbox, it is an agent's"
+meaning = "cards that are billed to one address; where more are, for one account and one mailbox, it is an agent's"
 
 [params.max_per_hour]
 default = 2000
@@ -179,7 +179,7 @@ CALL {
   UNWIND made[0..$max_per_pair] AS t
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
-  RETURN {id: t.id, time: t.time, account: t.account, buyer: coalesce(t.account, t.email), card: c.id, merchant: m.id, ip: i.id, since: u.first_seen,
+  RETURN {id: t.id, time: t.time, account: t.account, email: t.email, card: c.id, merchant: m.id, ip: i.id, since: u.first_seen,
           address: x.id, until: x.hub_since, billing: t.billing_address, owners: owners} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
@@ -199,8 +199,9 @@ WHERE one_to_one >= $min_one_to_one
 CALL {
   WITH window
   UNWIND [seen IN window WHERE seen.billing IS NOT NULL] AS seen
-  WITH seen.billing AS address, count(DISTINCT seen.card) AS cards, count(DISTINCT seen.buyer) AS buyers
-  WHERE cards > $max_billed AND buyers < 2
+  WITH seen.billing AS address, count(DISTINCT seen.card) AS cards, count(DISTINCT seen.account) AS buyers,
+       count(DISTINCT seen.email) AS mailboxes
+  WHERE cards > $max_billed AND buyers < 2 AND mailboxes < 2
   RETURN collect(address) AS agencies
 }
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
