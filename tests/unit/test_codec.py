@@ -172,9 +172,16 @@ def test_an_account_stands_for_the_card_of_a_transfer() -> None:
     bare = {name: value for name, value in LEAST.items() if name != "card"}
     paid = codec().decode(bare | {"account": "a", "counterparty": "b"})
     assert paid.card == codec().decode(bare | {"account": "a", "channel": "transfer", "merchant": "c"}).card
-    assert paid.card not in (codec().decode(bare | {"account": "b", "counterparty": "a"}).card, decode(card="a").card)
+    assert paid.card not in (
+        codec().decode(bare | {"account": "b", "counterparty": "a"}).card,
+        decode(card="a").card,
+    )
     assert codec().decode(encode(paid)) == paid
-    for fields in ({"counterparty": "b"}, {"account": "a"}, {"account": "a", "counterparty": "b", "channel": "atm"}):
+    for fields in (
+        {"counterparty": "b"},
+        {"account": "a"},
+        {"account": "a", "counterparty": "b", "channel": "atm"},
+    ):
         assert str(refusal(json.dumps(bare | fields).encode())) == "card is missing"
 
 
