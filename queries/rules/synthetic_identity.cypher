@@ -206,13 +206,14 @@ WITH anchor, time, link.account AS account, count(DISTINCT kind) AS kinds, min(d
      max(CASE WHEN kind = 'Phone' THEN 1 ELSE 0 END) AS phone,
      max(CASE WHEN kind = 'Address' THEN 1 ELSE 0 END) AS door,
      max(CASE WHEN kind = 'Address' THEN degree ELSE 0 END) AS neighbours, collect({kind: kind, id: id}) AS shared,
-     max(CASE WHEN own_opening > time - $window_ms AND link.opened > time - $window_ms THEN 1 ELSE 0 END) AS young
-WITH anchor, time, account, kinds, weight, mailbox, phone, door, neighbours, shared, young,
+     max(CASE WHEN own_opening > time - $window_ms AND link.opened > time - $window_ms THEN 1 ELSE 0 END) AS young,
+     max(CASE WHEN own_opening <= time - $window_ms AND link.opened <= time - $window_ms THEN 1 ELSE 0 END) AS old
+WITH anchor, time, account, kinds, weight, mailbox, phone, door, neighbours, shared, young, old,
      (kinds >= $min_kinds AND young + mailbox > 0) OR (young = 1 AND rarest <= $max_rare AND mailbox + phone > 0) AS close,
      young = 1 AND kinds = 1 AND (door = 0 OR neighbours <= $max_rare) AS loose
 WHERE close OR loose
 WITH anchor, time, collect({account: account, kinds: kinds, weight: weight, mailbox: mailbox, phone: phone, door: door,
-                            neighbours: neighbours, young: young, shared: shared, close: close, loose: loose}) AS others
+                            neighbours: neighbours, young: young, old: old, shared: shared, close: close, loose: loose}) AS others
 WITH anchor, time, [q IN others WHERE q.close] AS others, [q IN others WHERE q.loose AND q.door = 1] AS tenants,
      size([q IN others WHERE q.close AND q.loose AND q.phone = 1]) AS callers
 WITH anchor, time, others, CASE WHEN callers >= $min_accounts - 1 AND size(tenants) >= $min_accounts - 1
@@ -264,7 +265,7 @@ WITH anchor, time, tenants, others, together, [q IN others WHERE q.mailbox = 1 A
 CALL {
   WITH anchor, time, near, together, readers
   WITH anchor, time, CASE WHEN together AND size(near) >= $min_accounts - 1 THEN [q IN near | q.account] ELSE [] END
-                     + [q IN readers WHERE q.young = 0 AND q.phone + q.door = 2 | q.account] AS accounts
+                     + [q IN readers WHERE q.old = 1 AND q.phone + q.door = 2 | q.account] AS accounts
   UNWIND CASE WHEN size(accounts) > 0 THEN [anchor] + accounts ELSE [] END AS account
   WITH DISTINCT anchor, time, account
   MATCH (q:Account {id: account})
@@ -283,7 +284,7 @@ CALL {
                         AND abs(one.opened - self.opened) <= $max_apart_ms]) AS apart
 }
 WITH anchor, time, tenants, others, young, near, together, apart,
-     [q IN readers WHERE q.young = 1 OR q.phone + q.door < 2 OR NOT q.account IN at_home] AS readers
+     CASE WHEN all(q IN readers WHERE q.old = 1 AND q.phone + q.door = 2 AND q.account IN at_home) THEN [] ELSE readers END AS readers
 CALL {
   WITH anchor, time, readers
   UNWIND CASE WHEN size(readers) = 1 THEN readers ELSE [] END AS reader
