@@ -217,7 +217,8 @@ CALL {
   RETURN {id: t.id, time: t.time, refused: tries[0].status = 'declined', first: t.id = tries[0].id,
           mended: coalesce(head([try IN tries WHERE try.status = 'approved' AND try.amount = tries[0].amount | try.time]),
                            a.last + 1),
-          card: recent.card, bin: c.bin, amount: t.amount, born: c.first_seen, since: recent.since, billing: t.billing_address, sent_to: x.id, merchant: m.id, watched: m.first_seen, device: d.id,
+          card: recent.card, bin: c.bin, amount: t.amount, born: c.first_seen, since: recent.since, billing: t.billing_address,
+          sent_to: x.id, merchant: m.id, watched: m.first_seen, device: d.id,
           known: coalesce(d.first_seen, CASE WHEN i.hub_since > t.time THEN i.first_seen END), until: d.hub_since} AS seen
 }
 WITH a, opened, met, homes, seen ORDER BY seen.time DESC, seen.id
@@ -277,11 +278,14 @@ CALL {
   RETURN collect(DISTINCT card) AS settled
 }
 WITH account, young, homes, time, window, lonely, rushed, retried, settled, astray,
-     fresh AND all(seen IN window WHERE seen.born > time - $window_ms) AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms)
+     fresh AND all(seen IN window WHERE seen.born > time - $window_ms)
+       AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms)
        AND NOT all(seen IN window WHERE coalesce(seen.bin = window[0].bin, false)) AS bare,
-     CASE WHEN any(seen IN window WHERE seen.billing IS NOT NULL OR seen.sent_to IS NOT NULL) THEN $min_housed_cards ELSE $min_bare_cards END AS enough,
+     CASE WHEN any(seen IN window WHERE seen.billing IS NOT NULL OR seen.sent_to IS NOT NULL) THEN $min_housed_cards
+          ELSE $min_bare_cards END AS enough,
      NOT young AND size([seen IN window WHERE seen.first AND NOT seen.refused]) < 2
-       AND all(seen IN window WHERE coalesce(seen.amount = window[0].amount AND seen.merchant = window[0].merchant, false)) AS one_purchase
+       AND all(seen IN window WHERE coalesce(seen.amount = window[0].amount AND seen.merchant = window[0].merchant, false))
+       AS one_purchase
 UNWIND window AS seen
 WITH account, time, bare, enough, one_purchase, max(seen.time) AS newest, count(DISTINCT seen.card) AS cards,
      count(DISTINCT CASE WHEN (seen.refused AND seen.mended > time AND NOT seen.card IN settled
@@ -292,7 +296,8 @@ WITH account, time, bare, enough, one_purchase, max(seen.time) AS newest, count(
      collect(DISTINCT CASE WHEN seen.until > time THEN seen.device END) AS device_ids,
      collect(seen.id) AS transactions
 WITH account, time, newest, cards,
-     CASE WHEN bare AND cards >= enough THEN cards WHEN one_purchase AND cards < $min_bare_cards THEN 0 ELSE doubtful END AS doubtful,
+     CASE WHEN bare AND cards >= enough THEN cards WHEN one_purchase AND cards < $min_bare_cards THEN 0
+          ELSE doubtful END AS doubtful,
      card_ids, device_ids, transactions
 WHERE newest = time AND cards >= $min_cards AND cards <= $max_cards AND doubtful >= $min_doubtful_share * cards
 RETURN 'Account' AS anchor_label, account AS anchor, time, account, card_ids, device_ids,

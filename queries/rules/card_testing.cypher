@@ -14,17 +14,19 @@ or IP before pay small amounts there within minutes, and most are declined. Whoe
 device that has just appeared, and tries what lives once more, so that there it is the cards that are counted: five
 people who come to a new device are not declined every other one. Nor are five within minutes, whatever they pay: at a
 device what is quick need not be small. Nor do five cards without an account have one mailbox: where the buyers at one
-device name the same within a day (at an IP within minutes), however old it is, fewer declines are enough,
-unless they have things sent to several addresses, as an agent's clients do. Where a shop declines many of its customers anyway, what is
-declined at the place has to stand out from that.
+device name the same within a day (at an IP within minutes), however old it is, fewer declines are enough, unless they
+have things sent to several addresses, as an agent's clients do. Where a shop declines many of its customers anyway,
+what is declined at the place has to stand out from that.
 """
 source = "Hyperswitch (3 failures per card and IP), FraudHalo (over 40 % declines in 5 minutes); typology 1"
 blind_spots = """
 A small amount is given in minor units and is the same for every currency: 1000 is 10.00 EUR and 1000 JPY, which are
 alike, but 10 SEK or 1000 KRW are hardly anything: where such currencies matter it has to be raised. Tests spread over
-many devices and IPs, or over hours at an IP or, unless one mailbox tells, at a device that is older than young_ms. A list of which most cards
-live. Cards at one IP, each on an account of its own, where no device is told: so a shop bills its subscribers. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells. Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour
-transactions (at an IP: small ones) are read, and of these the first max_per_card of each card.
+many devices and IPs, or over hours at an IP or, unless one mailbox tells, at a device that is older than young_ms. A
+list of which most cards live. Cards at one IP, each on an account of its own, where no device is told: so a shop bills
+its subscribers. A tester who takes a shop that declines so many that five more are nothing, unless one mailbox tells.
+Hubs: a tester behind a carrier's NAT is seen by the device only. Of one hour only the first max_per_hour transactions
+(at an IP: small ones) are read, and of these the first max_per_card of each card.
 """
 triage = "Is it one merchant or many? Which of the cards were approved: those are the ones that will be used."
 

@@ -22,22 +22,22 @@ source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the cata
 blind_spots = """
 A farm that adds fewer than min_cards cards a day, or fewer than min_young_cards. Up to min_residents - 1 accounts
 behind one door that is not told to be another's cannot be told from a household. Where no account is told at all each
-card is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants or from min_networks IPs. A
-device at which one merchant alone is paid may be its terminal where neither a channel nor a network nor an address is
-told, and is one unless all accounts are told to be young. An address is where a purchase is sent, or else where its
-card is billed. An account is strange if it is young and tells no address of its own, if it shares one with another
-account on the device and was never seen before the window, although its shop has been watched for min_watch_ms, or if
-it orders to such a shared address that is new to it, not where the card is billed, and it had another one or says where
-the card is billed. Of min_residents accounts on one device that are all young, half of them told to be, all are
-strange. Nor is an address the own one of min_joint young accounts or more that share it with other young ones, on
-whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that has been watched
-for longer: a farm has more machines than doors. Where no address of any of them is known, all
-are, unless all are told to be old and buy at one merchant, whose machine it may be. A smaller farm, or one of cards seen before, of accounts
-that each order to another address is triangulation. Without account_created an account counts as opened at its first
-transaction here, so that at the start of a stream guests whose purchases name no address look young, and the new tablet
-of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to the
-merchant. Of one hour only the first max_per_hour transactions at the device are read, and of these the first
-max_per_card of each card.
+card is an owner of its own: min_nameless of them are needed, half of them never seen before, at several merchants or
+from min_networks IPs. A device at which one merchant alone is paid may be its terminal where neither a channel nor a
+network nor an address is told, and is one unless all accounts are told to be young. An address is where a purchase is
+sent, or else where its card is billed. An account is strange if it is young and tells no address of its own, if it
+shares one with another account on the device and was never seen before the window, although its shop has been watched
+for min_watch_ms, or if it orders to such a shared address that is new to it, not where the card is billed, and it had
+another one or says where the card is billed. Of min_residents accounts on one device that are all young, half of them
+told to be, all are strange. Nor is an address the own one of min_joint young accounts or more that share it with other
+young ones, on whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that
+has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are,
+unless all are told to be old and buy at one merchant, whose machine it may be. A smaller farm, or one of cards seen
+before, of accounts that each order to another address is triangulation. Without account_created an account counts as
+opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
+young, and the new tablet of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a
+terminal belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of
+these the first max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"
 
@@ -305,10 +305,11 @@ UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
 WITH device, time, machine_is_new, window,
-     size(reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END)) AS lines,
-     size(reduce(cards = [], seen IN window | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END)) AS cards
-WITH device, time, machine_is_new, machine_is_new AND lines >= $min_cards AND cards >= $min_cards
-       AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS hopping, window
+     CASE WHEN machine_is_new AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) THEN window ELSE [] END AS news
+WITH device, time, machine_is_new, window,
+     size(reduce(ips = [], seen IN news | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END)) AS lines,
+     size(reduce(cards = [], seen IN news | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END)) AS cards
+WITH device, time, machine_is_new, lines >= $min_cards AND cards >= $min_cards AS hopping, window
 WITH device, time, machine_is_new, hopping,
      CASE WHEN NOT hopping AND any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named] ELSE window END AS window
 WITH device, time, machine_is_new, hopping, window,
@@ -331,7 +332,8 @@ CALL {
   WITH time, joint, address, collect(seen) AS parcels, count(DISTINCT seen.owner) AS residents
   UNWIND parcels AS seen
   WITH time, address, seen, residents, size(joint) >= $min_joint AND seen.owner IN joint AS together
-  WITH time, seen.owner AS owner, min(CASE WHEN seen.named THEN 1 ELSE 0 END) AS named, min(seen.billing) AS billing, min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
+  WITH time, seen.owner AS owner, min(CASE WHEN seen.named THEN 1 ELSE 0 END) AS named, min(seen.billing) AS billing,
+       min(seen.opened) AS opened, min(seen.told) AS told, min(seen.met) AS met,
        min(seen.watched) AS watched, min(address) AS lowest, max(address) AS highest,
        coalesce(min(seen.settled), time + 1) AS settled,
        sum(CASE WHEN address IS NOT NULL AND residents = 1 AND NOT together THEN 1 ELSE 0 END) AS own,
@@ -358,7 +360,8 @@ WITH device, time, hopping AND 2 * strangers >= present AS hopping, window, pres
 WITH device, time, hopping, window, present, young, nameless, housemates, unseen, neighbours,
      CASE WHEN unsettled OR newcomers OR hopping THEN present ELSE odd END AS owners
 WHERE owners >= $min_owners AND (owners >= $min_residents OR NOT neighbours)
-  AND (nameless = 0 OR hopping OR (owners - housemates >= $min_nameless AND 2 * unseen >= nameless)) AND owners >= $min_strange_share * present
+  AND (nameless = 0 OR hopping OR (owners - housemates >= $min_nameless AND 2 * unseen >= nameless))
+  AND owners >= $min_strange_share * present
 UNWIND window AS seen
 WITH device, time, owners, young = present AS all_young,
      1.0 * owners / present AS strange_share,

@@ -13,9 +13,9 @@ A card that pays within an hour from several addresses of several networks, none
 device that is as new to it, is paid with by a script behind rotating proxies: people change networks now and then, and
 who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new phone
 has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with a
-parcel for the same new door, a second device that is new, or yet more networks. These other cards are in the same hand. An address of a carrier or a
-VPN that many share is a step on the way too: its network counts, and where it is needed to make up min_ips, it takes
-one sign more in its place.
+parcel for the same new door, a second device that is new, or yet more networks. These other cards are in the same hand.
+An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to
+make up min_ips, it takes one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """

@@ -12,17 +12,18 @@ budget_ms = 150
 rationale = """
 Money that comes in within a week from several people who never sent any before, and leaves again two days after it came
 on average, nearly all of it and to more than one place or bit by bit, or from an account that is new or that nobody has
-seen before, only passes through: the account is lent to somebody else. Where it goes belongs to the ring as well: one account gathers what several mules pass on.
+seen before, only passes through: the account is lent to somebody else. Where it goes belongs to the ring as well: one
+account gathers what several mules pass on.
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money of which most goes back to accounts that it came from. Sums that are alike into an account that is older than max_age_ms:
-rents, dues, or the price of something that does not exist. Money that leaves by card payments, or later, or to one account in
-less than min_parts parts, unless account_created tells that the account is new, or nobody does how old it is, it was
-never seen before the window and the sums differ. Accounts that have passed the hub cap. Money out counts from the first transfer in on, and
-every currency for itself: what is exchanged in between is not followed. An account that spends what it had before, so
-that more than max_share leaves, looks like anybody's. Of one hour the first max_per_hour transfers in are read, and of
-what leaves in the window the first max_sent of each card.
+Money of which most goes back to accounts that it came from. Sums that are alike into an account that is older than
+max_age_ms: rents, dues, or the price of something that does not exist. Money that leaves by card payments, or later, or
+to one account in less than min_parts parts, unless account_created tells that the account is new, or nobody does how
+old it is, it was never seen before the window and the sums differ. Accounts that have passed the hub cap. Money out
+counts from the first transfer in on, and every currency for itself: what is exchanged in between is not followed. An
+account that spends what it had before, so that more than max_share leaves, looks like anybody's. Of one hour the first
+max_per_hour transfers in are read, and of what leaves in the window the first max_sent of each card.
 """
 triage = "Since when is the account open, and did it do anything before? Do the senders know each other? Who holds the accounts that were paid?"
 

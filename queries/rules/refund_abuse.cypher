@@ -13,9 +13,10 @@ Goods that never came, empty boxes sent back: one hand that lives on refunds nee
 had enough of the last. So accounts share an e-mail, which a household does not, or they share a phone, an address or a
 device and are young; several of them ask for their money, and they get back a large part of what they bought. One
 refund for each account is enough where they read one another's mail; else it takes more, as two unlucky people under
-one roof are no ring. Accounts are also bought, years old: where one shop, or all of them together, gives back to three or more nearly all
-they pay there, and most of it is no clothing, their age says nothing, nor does what they buy elsewhere. An account that
-is refunded is in the ring's own hand, so that what shares it is one ring. What was paid back is evidence with its refund.
+one roof are no ring. Accounts are also bought, years old: where one shop, or all of them together, gives back to three
+or more nearly all they pay there, and most of it is no clothing, their age says nothing, nor does what they buy
+elsewhere. An account that is refunded is in the ring's own hand, so that what shares it is one ring. What was paid back
+is evidence with its refund.
 """
 source = "typology 12 of the catalogue"
 blind_spots = """
@@ -239,7 +240,8 @@ WITH anchor, time, kind, shared, active, refunded,
                                  r.shop] | CASE WHEN shop IN shops THEN shops ELSE shops + [shop] END) AS shops
 WITH anchor, time, kind, shared, active,
      [{old: false, shop: '', accounts: young},
-      {old: true, shop: '', accounts: CASE WHEN size(refunded) > size(young) THEN refunded ELSE [] END}] + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
+      {old: true, shop: '', accounts: CASE WHEN size(refunded) > size(young) THEN refunded ELSE [] END}]
+     + [shop IN CASE WHEN size(refunded) > size(young) THEN shops ELSE [] END |
       {old: true, shop: shop, accounts: [q IN refunded WHERE any(r IN q.refunds WHERE r.shop = shop) |
                              {id: q.id, told: true, refunds: [r IN q.refunds WHERE r.shop = shop],
                               purchases: [t IN q.purchases WHERE t.shop = shop]}]}] AS groups

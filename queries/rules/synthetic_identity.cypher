@@ -20,15 +20,15 @@ accounts opened within weeks of each other, with one phone and one address, that
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
-Accounts that share one kind only, unless min_accounts have its phone and as many others its address, all young, more than
-max_household in all. Rings that share no e-mail and open accounts over more than the window. Up to
-max_household accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told
-from a household if they are seen at one IP, or at none, nor can more in a house that has more than twice as many; who shares an address alone is a
-neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again, and so are
-two that share an e-mail and a device; and accounts that share an e-mail or a card, each of which was only ever used at one
-shop, and not at the other's, are one customer of several shops. Without account_created an account counts as opened at its first transaction
-here. Hub identifiers are no evidence. Of an account's identifiers the first max_identifiers are read, and of each the
-first max_holders accounts.
+Accounts that share one kind only, unless min_accounts have its phone and as many others its address, all young, more
+than max_household in all. Rings that share no e-mail and open accounts over more than the window. Up to max_household
+accounts with one phone and no e-mail in common, of which all but one have one address, cannot be told from a household
+if they are seen at one IP, or at none, nor can more in a house that has more than twice as many; who shares an address
+alone is a neighbour, or gets a present. Accounts that share an e-mail and a card are one person who signed up again,
+and so are two that share an e-mail and a device; and accounts that share an e-mail or a card, each of which was only
+ever used at one shop, and not at the other's, are one customer of several shops. Without account_created an account
+counts as opened at its first transaction here. Hub identifiers are no evidence. Of an account's identifiers the first
+max_identifiers are read, and of each the first max_holders accounts.
 """
 triage = "Same surname, or a plausible family? Then dismiss. Else: do spend and repayments look like one hand?"
 

@@ -15,15 +15,15 @@ the cardholder's. Where several cards are billed to one address, for one account
 """
 source = "typology 13 of the catalogue"
 blind_spots = """
-Card and address belong together where the card is billed to that address, or where an account older than max_age_ms
-has both, and had the address before the window or does not tell where the card is billed: what is not told of an old
+Card and address belong together where the card is billed to that address, or where an account older than max_age_ms has
+both, and had the address before the window or does not tell where the card is billed: what is not told of an old
 account is its own business (account_takeover_fan_in looks after those that were taken over). A device at one merchant,
-on one IP, for which nobody tells a billing address, is taken for the merchant's. So where guests order and nobody tells their billing addresses, the first customers of a kiosk or a call centre
-on a new device look alike until it passes the hub cap. The mailboxes to which orders are confirmed tie one device of a
-scheme to the next, but only those of accounts no older than max_age_ms (an older one's is a victim's) are told: the
-graph keeps no guest's.
-Orders that go through a warehouse or that name no address. Of one hour only the first max_per_hour transactions at
-the device are read, and of these the first max_per_pair of each card and address.
+on one IP, for which nobody tells a billing address, is taken for the merchant's. So where guests order and nobody tells
+their billing addresses, the first customers of a kiosk or a call centre on a new device look alike until it passes the
+hub cap. The mailboxes to which orders are confirmed tie one device of a scheme to the next, but only those of accounts
+no older than max_age_ms (an older one's is a victim's) are told: the graph keeps no guest's. Orders that go through a
+warehouse or that name no address. Of one hour only the first max_per_hour transactions at the device are read, and of
+these the first max_per_pair of each card and address.
 """
 triage = "Where did these cards have things sent before? Does a recipient know the cardholder, or which shop sold it?"
 
