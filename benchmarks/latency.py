@@ -4,8 +4,8 @@ The clock of an alert starts when the event that completed its finding was hande
 read-committed consumer has the alert. A new ring's members joined at the time of that event; so the graph tells,
 afterwards, which event it was. Beside it: how long the events themselves took over the same broker.
 
-Events come at a share of the highest rate: that at which the same worker has just worked off what waited of this
-stream, since one with many rings costs more than one with few.
+Events come at a share of the highest rate: that at which the same worker has just worked off the stream before
+them, sent at once (its own start is counted), since a stream with many rings costs more than one with few.
 """
 
 from __future__ import annotations
@@ -91,38 +91,33 @@ def measure(
         *("run", "--source", transactions, "--alerts", alerts, "--graph", endpoint.uri, "--group", _GROUP)
     )
     try:
+        started = time.monotonic()
         ringwatch("produce", "--source", str(warm), "--to", transactions)
-        highest_rate = _work_off(transactions, worker, warm_up)
+        _work_off(transactions, worker)
+        highest_rate = warm_up / (time.monotonic() - started)
         observer = _Observer(broker.bootstrap, topics)
         producer = ringwatch.start(
             *("produce", "--source", str(paced), "--to", transactions, "--rate", f"{share * highest_rate:.3f}")
         )
         observer.watch(producer)
-        _work_off(transactions, worker, events)
+        _work_off(transactions, worker)
         observer.watch(None)
     finally:
         worker.terminate()
         _, errors = worker.communicate(timeout=_LIMIT_S)
-    if worker.returncode or producer.returncode:
-        raise RuntimeError(f"ringwatch failed:\n{errors}")
+    for process, said in ((worker, errors), (producer, producer.communicate()[1])):
+        if process.returncode:
+            raise RuntimeError(f"ringwatch failed:\n{said}")
     return observer.latency(_births(endpoint, observer.alerts), highest_rate)
 
 
-def _work_off(topic: str, worker: subprocess.Popen[str], sent: int) -> float:
-    """Wait until the worker has committed all that was sent to a topic; returns its events per second."""
+def _work_off(topic: str, worker: subprocess.Popen[str]) -> None:
+    """Wait until the worker has committed all that was sent to a topic."""
     started = time.monotonic()
-    waiting = left = _waiting(topic, sent)
-    while left:
+    while group_lag(parse_kafka(topic), {}, _GROUP) != 0:  # None until it commits for the first time
         if worker.poll() is not None or time.monotonic() > started + _LIMIT_S:
             raise RuntimeError("the worker did not come to the end of its topic")
         time.sleep(0.2)
-        left = _waiting(topic, sent)
-    return waiting / (time.monotonic() - started)
-
-
-def _waiting(topic: str, sent: int) -> int:
-    left = group_lag(parse_kafka(topic), {}, _GROUP)
-    return sent if left is None else left  # nothing has been committed yet
 
 
 def _births(endpoint: Endpoint, ring_ids: Iterable[str]) -> dict[str, set[str]]:
