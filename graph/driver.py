@@ -6,8 +6,10 @@ Transient failures are retried here, with jitter; what is left is raised as one 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, cast
 
 import neo4j
@@ -31,11 +33,14 @@ logging.getLogger("neo4j").setLevel(logging.ERROR)  # its failures reach the cal
 class Tx:
     """An explicit transaction: everything that ``run`` does in it happens, or nothing does."""
 
-    def __init__(self, inner: neo4j.Transaction) -> None:
+    def __init__(self, inner: neo4j.Transaction, engine: Engine) -> None:
         self._inner = inner
+        self._engine = engine
 
     def run(self, query: str, **parameters: Any) -> list[Row]:
         """Run one statement and return its rows."""
+        if self._engine == "neo4j":
+            query, parameters = _planned_once(query, parameters)
         # Not ``data()``: that walks through every value to look for nodes, of which nothing here returns any.
         return [dict(record) for record in self._inner.run(query, parameters)]
 
@@ -86,8 +91,11 @@ class Graph:
     def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
         """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
         with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
-            prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
-            summary = session.run(f"{prefix} {query}", parameters).consume()
+            if self.engine == "neo4j":
+                query, parameters = _planned_once(f"EXPLAIN {query}", parameters)
+            else:
+                query = f"PROFILE {query}"
+            summary = session.run(query, parameters).consume()
             return cast(dict[str, Any], summary.profile or summary.plan)
 
     def await_indexes(self) -> None:
@@ -107,7 +115,7 @@ class Graph:
             self._driver.session(database=self._database, default_access_mode=access) as session,
             session.begin_transaction() as transaction,
         ):
-            result = work(Tx(transaction))
+            result = work(Tx(transaction, self.engine))
             transaction.commit()
             return result
 
@@ -126,6 +134,24 @@ class Graph:
             raise _translated(error, worth_retrying) from error
         except (OverflowError, UnicodeError) as error:
             raise ServiceError(f"a value cannot be sent to the graph: {error}") from error
+
+
+def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
+    """The same statement with its lists in one map.
+
+    Neo4j keeps a plan for each order of magnitude of a list's length, and would plan a rule five times before it
+    has seen batches of all sizes, for up to two seconds each. Of a list within a map its planner asks no length.
+    """
+    lists = {name: value for name, value in parameters.items() if isinstance(value, (list, tuple))}
+    if not lists:
+        return query, parameters
+    others = {name: value for name, value in parameters.items() if name not in lists}
+    return _with_lists_in_a_map(query, tuple(lists)), {**others, "lists": lists}
+
+
+@lru_cache(maxsize=1024)
+def _with_lists_in_a_map(query: str, names: tuple[str, ...]) -> str:
+    return re.sub(rf"\$({'|'.join(names)})\b", r"$lists.\1", query)
 
 
 def _worth_retrying(error: BaseException) -> bool:

@@ -18,3 +18,19 @@ def test_a_read_that_wants_more_memory_than_there_is_is_refused_at_once(graph: G
         graph.read(hoard, size=5_000_000, padding="x" * 400)
     assert not isinstance(refusal.value, Unavailable)
     assert graph.read(hoard, size=1_000, padding="x") == [{"size": 1_000}]
+
+
+def test_lists_and_other_parameters_arrive_under_their_names(graph: Graph) -> None:
+    query = "UNWIND $rows AS row WITH row WHERE row IN $rows_wanted AND row < $row RETURN collect(row) AS rows"
+    assert graph.read(query, rows=[1, 2, 3], rows_wanted=(2, 3, 4), row=3) == [{"rows": [2]}]
+
+
+def test_neo4j_plans_a_statement_once_for_lists_of_any_length(graph: Graph) -> None:
+    """Its estimate of the rows would tell the plans apart."""
+
+    def plan(length: int) -> object:
+        return graph.explain("UNWIND $rows AS row MATCH (c:Card {id: row}) RETURN c.id AS id", rows=["c"] * length)
+
+    if graph.engine != "neo4j":
+        pytest.skip("its plans tell no estimates")
+    assert str(plan(1)) == str(plan(1_000))
