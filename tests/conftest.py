@@ -51,6 +51,7 @@ class Endpoint:
     database: str
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test by the services that it asks for by name (those of ``graph`` are marked by its engines).
 
@@ -58,10 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     service is started once.
     """
     for item in items:
-        for name in set(_MARKS) & set(getattr(item, "fixturenames", ())):
+        fixtures = getattr(item, "fixturenames", ())
+        for name in set(_MARKS) & set(fixtures):
             item.add_marker(_MARKS[name])
         engine = getattr(item, "callspec", None) and item.callspec.params.get("engine_name")  # type: ignore[attr-defined]
-        item.add_marker(pytest.mark.xdist_group(engine or item.location[0]))
+        by_name = (engine for engine, fixture in ENGINES.items() if fixture in fixtures)
+        item.add_marker(pytest.mark.xdist_group(engine or next(by_name, item.location[0])))
 
 
 def _served(make: Callable[[], Server]) -> Iterator[Server]:

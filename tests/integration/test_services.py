@@ -12,7 +12,7 @@ from graph import schema
 from graph.driver import Graph
 from graph.embedded import open_graph
 from graph.errors import ConfigurationError
-from tests.conftest import Endpoint
+from tests.conftest import ENGINES, Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.neo4j import Neo4jServer
 
@@ -52,9 +52,9 @@ def _first_committed(kafka: KafkaServer, topic: str) -> tuple[int | None, bytes 
         consumer.close()
 
 
-@pytest.mark.parametrize("release", ["neo4j_526", "neo4j_2026"])
-def test_neo4j_keeps_what_was_committed_over_a_kill(release: str, request: pytest.FixtureRequest) -> None:
-    server: Neo4jServer = request.getfixturevalue(release)
+@pytest.mark.parametrize("engine_name", ["neo4j-5.26", "neo4j-2026"], indirect=True)
+def test_neo4j_keeps_what_was_committed_over_a_kill(engine_name: str, request: pytest.FixtureRequest) -> None:
+    server: Neo4jServer = request.getfixturevalue(ENGINES[engine_name])
     server.wipe()
     with server.connect() as graph:
         graph.write(lambda tx: tx.run("CREATE (:Probe {id: 'kept'})"))
