@@ -10,7 +10,8 @@ quotes a value. What the fields accept:
   or a string; strings in ``time_format`` instead where one is given;
 - amounts: numbers or numeric strings in major units;
 - status and channel: in any case, and in the other words of :mod:`streaming.words`;
-- ``n/a``, ``unknown`` and the like are no value.
+- ``n/a``, ``unknown`` and the like are no value, nor are a kind of device (``Windows``) or the domain of an e-mail
+  address, which many share.
 
 A receiving account makes a transfer, and the merchant of a transfer is its receiving account. A transfer without a
 card is made with its account, which stands for one.
@@ -33,7 +34,7 @@ import msgspec
 from graph.errors import BadEvent
 from graph.events import Transaction
 from streaming.card_numbers import holds_card_number, mask
-from streaming.identifiers import normalise_ip, normalise_text
+from streaming.identifiers import normalise_device, normalise_ip, normalise_text
 from streaming.instants import Instants
 from streaming.mapping import FIELDS
 from streaming.money import to_major, to_minor
@@ -103,7 +104,8 @@ class Codec:
             "currency": _remember(read_currency),
             "status": _remember(partial(read_word, meanings=STATUSES)),
             "channel": _remember(partial(read_word, meanings=CHANNELS)),
-            "ip": _remember(self._read_ip),
+            "ip": _remember(partial(self._read_identifier, normalise=normalise_ip)),
+            "device": _remember(partial(self._read_identifier, normalise=normalise_device)),
             "card": _remember(partial(_tokenise, tokenise=tokenizer.card)),
             "email": _remember(partial(_tokenise, tokenise=tokenizer.email)),
             "phone": _remember(partial(_tokenise, tokenise=tokenizer.phone)),
@@ -225,9 +227,9 @@ class Codec:
         text = str(value).lower() if isinstance(value, bool) else self._read_text(value)
         return None if text is not None and text.lower() in ("0", "false", "no") else text
 
-    def _read_ip(self, value: Any) -> str | None:
+    def _read_identifier(self, value: Any, normalise: Callable[[str], str | None]) -> str | None:
         text = self._read_text(value)
-        return None if text is None else normalise_ip(text)
+        return None if text is None else normalise(text)
 
 
 def encode(transaction: Transaction) -> bytes:

@@ -15,6 +15,14 @@ from graph.errors import BadEvent
 from streaming.words import is_nothing
 
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
+_DOMAIN = re.compile(r"([a-z0-9-]+\.)+[a-z]{2,4}")
+
+#: What names a kind of device and not one of that kind: an operating system with or without a version, or a form.
+_KIND_OF_DEVICE = re.compile(
+    r"(android|chrome ?os|ios|ipad|ipados|iphone|linux|mac|mac ?os|mac ?os x|windows|windows phone)"
+    r"( device)?([ /][\d._]+)?|desktop|mobile",
+    re.IGNORECASE,
+)
 
 
 def normalise_text(text: str) -> str | None:
@@ -31,16 +39,25 @@ def normalise_text(text: str) -> str | None:
     return None if is_nothing(text) else text
 
 
-def normalise_email(text: str) -> str:
+def normalise_email(text: str) -> str | None:
     """The mailbox: in lower case, without spaces, without a tag (``+shop``), at Gmail without dots.
 
-    What providers deliver to one mailbox is one, as MaxMind's minFraud has it; a tag costs nothing to invent.
+    What providers deliver to one mailbox is one, as MaxMind's minFraud has it; a tag costs nothing to invent. None
+    for a domain alone, which is everybody's.
     """
-    local, at, domain = text.replace(" ", "").lower().rpartition("@")
+    text = text.replace(" ", "").lower()
+    if _DOMAIN.fullmatch(text):
+        return None
+    local, at, domain = text.rpartition("@")
     local = local.partition("+")[0] or local
     if domain in _GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"
     return f"{local}{at}{domain}"
+
+
+def normalise_device(text: str) -> str | None:
+    """As it is; None for a kind of device, which many have."""
+    return None if _KIND_OF_DEVICE.fullmatch(text) else text
 
 
 def normalise_phone(text: str) -> str:

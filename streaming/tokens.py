@@ -50,9 +50,12 @@ class CardTokenizer:
             return CardToken(self._token("card", text), None)
         return CardToken(self._token("card", digits), digits[:6] if is_luhn_valid(digits) else None)
 
-    def email(self, text: str) -> str:
-        """An e-mail address, in any case."""
-        return text if _is_token(text) else self._token("email", normalise_email(text))
+    def email(self, text: str) -> str | None:
+        """An e-mail address, in any case; None for a domain alone."""
+        if _is_token(text):
+            return text
+        mailbox = normalise_email(text)
+        return None if mailbox is None else self._token("email", mailbox)
 
     def phone(self, text: str) -> str:
         """A phone number, in any spelling with its country code."""

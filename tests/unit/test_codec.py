@@ -356,10 +356,12 @@ def test_other_words_for_the_same_are_understood(field: str, value: Any, meaning
     ("field", "value"),
     [
         ("device", "unknown"),
+        ("device", "Windows"),
         ("merchant", " N/A "),
         ("ip", "0.0.0.0"),
         ("ip", "::"),
         ("email", "none"),
+        ("email", "gmail.com"),
         ("phone", "null"),
         ("channel", "unknown"),
         ("latitude", "n/a"),

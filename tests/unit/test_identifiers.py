@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.errors import BadEvent
-from streaming.identifiers import normalise_email, normalise_ip, normalise_phone, normalise_text
+from streaming.identifiers import (
+    normalise_device,
+    normalise_email,
+    normalise_ip,
+    normalise_phone,
+    normalise_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,26 @@ def test_an_email_is_its_mailbox() -> None:
     assert normalise_email("No Address+1") == "noaddress+1"
 
 
+@pytest.mark.parametrize("domain", ["gmail.com", "Yahoo.co.UK", "mail.example.info"])
+def test_a_domain_is_nobody_s_mailbox(domain: str) -> None:
+    assert normalise_email(domain) is None
+    assert normalise_email(f"ada@{domain}")
+
+
+@pytest.mark.parametrize(
+    "kind", ["Windows", "windows 10", "iOS Device", "Mac OS X 10_15_7", "Android 7", "mobile"]
+)
+def test_a_kind_of_device_is_no_device(kind: str) -> None:
+    assert normalise_device(kind) is None
+
+
+@pytest.mark.parametrize(
+    "device", ["d1", "windows-7f3a", "android1", "tablet", "mobile 3", "SM-G960F"]
+)
+def test_a_device_is_kept_as_it_is(device: str) -> None:
+    assert normalise_device(device) == device
+
+
 def test_text_is_trimmed_composed_and_on_one_line() -> None:
     assert normalise_text(" 1 Main\r\n St\u00a0\t5 ") == "1 Main St 5"
     assert normalise_text("Cafe\u0301") == "Café"
@@ -63,8 +91,7 @@ def test_control_characters_are_refused(text: str) -> None:
         normalise_text(text)
 
 
-@given(st.text(), st.sampled_from([normalise_email, normalise_ip, normalise_phone]))
-def test_normalising_twice_changes_nothing(text: str, normalise: object) -> None:
-    assert callable(normalise)
+@given(st.text(), st.sampled_from([normalise_device, normalise_email, normalise_ip, normalise_phone]))
+def test_normalising_twice_changes_nothing(text: str, normalise: Callable[[str], str | None]) -> None:
     once = normalise(text)
-    assert normalise(once) == once
+    assert once is None or normalise(once) == once
