@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 6
+version = 7
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -12,8 +12,8 @@ rationale = """
 Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
 expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
 Customers at a sale come on devices, and with cards, that they had before; who pays with many cards wipes one device
-after the other. At a terminal strangers' cards are what tells: a party that shares a bill has been seen before. Who is
-there to empty cards draws more than is usual.
+after the other. At a terminal strangers' cards are what tells: a party that shares a bill has been seen before. Who comes
+to empty cards takes more than is usual; new customers whom an advertisement brings try it for less.
 A cash machine has no price: where next to nothing but one amount is drawn, by enough cards, nothing need be known of its past.
 """
 source = "typology 17 of the catalogue"
@@ -84,6 +84,10 @@ fixture = "wages"
 name = "a restaurant's rush hour, and a party that shares the bill"
 fixture = "shared_bill"
 
+[[false_positives]]
+name = "new customers of a shop that advertises a trial for next to nothing"
+fixture = "trial"
+
 [params.window_ms]
 default = 10800000
 min = 600000
@@ -142,7 +146,7 @@ meaning = "how long before the touch the merchant must have been seen first for 
 default = 0.2
 min = 0.0
 max = 1.0
-meaning = "up to which share of the merchant's earlier transactions may have been of the amount, or, in person, of more"
+meaning = "up to which share of the merchant's earlier transactions may have been of the amount, or, where they are not in one hand by their devices, of more"
 
 [params.min_age_ms]
 default = 86400000
@@ -265,19 +269,20 @@ WITH merchant, amount, currency, time, cards, seen_online, new_share, young, pla
      CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
      last_hours + same_hours AS past
 CALL {
-  WITH merchant, amount, currency, seen_online, past
+  WITH merchant, amount, currency, seen_online, new_share, past
+  WITH merchant, amount, currency, seen_online AND new_share IS NULL AS one_hand, past
   UNWIND [n IN range(0, size(past) - 1)
           WHERE reduce(read = 0, earlier IN past[0..n] | read + earlier.total) < $max_history | past[n].hour] AS hour
   CALL {
-    WITH merchant, amount, currency, seen_online, hour
+    WITH merchant, amount, currency, one_hand, hour
     MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(merchant_hour)
     WHERE t.status = 'approved'
-    WITH amount, currency, seen_online, t ORDER BY t.time, t.id LIMIT $max_per_hour
+    WITH amount, currency, one_hand, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)<-[:MADE]-(c:Card)
     OPTIONAL MATCH (t)-[:ON]->(d:Device)
     RETURN count(t) AS earlier,
-           sum(CASE WHEN t.currency = currency AND (t.amount = amount OR (t.amount > amount AND NOT seen_online))
+           sum(CASE WHEN t.currency = currency AND (t.amount = amount OR (t.amount > amount AND NOT one_hand))
                     THEN 1 ELSE 0 END) AS same,
            sum(CASE WHEN coalesce(d.first_seen, c.first_seen) > t.time - $window_ms THEN 1 ELSE 0 END) AS new
   }
