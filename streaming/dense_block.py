@@ -32,6 +32,8 @@ _DECLINED = 2.0
 #: No more cards than these are looked at around one payment, and of each no more than its newest payments.
 _MOST_CARDS = 200
 _MOST_PAYMENTS = 8
+#: Who has more cards than these, on average over a block, has them from clients.
+_CARDS_EACH = 3
 
 #: Weights between cards and what they share, by card.
 Edges = Mapping[Entity, Mapping[Entity, float]]
@@ -50,7 +52,7 @@ class DensitySettings:
 
     half_life_ms: int = 3_600_000
     min_density: float = 0.25
-    min_owners: int = 6
+    min_owners: int = 7
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,17 @@ class DenseBlockSearch:
         edges = self._edges(payments, time)
         payers = self._payers(payments, time)
         cards = _tied(edges, payments, payers)
-        while card in cards and len(_owners(cards, payments)) >= self._settings.min_owners:
+        while card in cards and self._of_many(cards, payments):
             found, density = peel({one: edges[one] for one in cards}, self._settings.min_density)
             if cards <= found:
                 return self._block({one: edges[one] for one in cards}, density, payments)
             edges = {one: {end: w for end, w in edges[one].items() if end in found} for one in cards & found}
             cards = _tied(edges, payments, payers)
         return None
+
+    def _of_many(self, cards: set[Entity], payments: Mapping[Entity, list[Payment]]) -> bool:
+        owners = len(_owners(cards, payments))
+        return owners >= self._settings.min_owners and len(cards) <= _CARDS_EACH * owners
 
     def _reaches_enough(self, card: Entity) -> bool:
         """Whether enough cards hang together with this one for a block."""

@@ -143,6 +143,25 @@ def test_a_ring_that_no_rule_names_is_found_whole() -> None:
     assert block.density >= SETTINGS.min_density
 
 
+def test_clients_of_a_few_agents_are_none() -> None:
+    """Seven agents pay with the cards of four clients each, from the two machines of their office."""
+    agents = SETTINGS.min_owners
+    clients = [
+        transaction(
+            f"client {n}",
+            f"client {n}",
+            event_time=NOON + n * MINUTE,
+            account=f"agent {n % agents}",
+            device=f"machine {n % 2}",
+            shipping_address=f"office {n // agents % 2}",
+        )
+        for n in range(4 * agents)
+    ]
+    three_each = watched(clients[: 3 * agents])
+    assert three_each
+    assert watched(clients) == three_each
+
+
 def test_one_owner_fewer_is_none() -> None:
     assert len(watched(ring(SETTINGS.min_owners))) == 1
     assert not watched(ring(SETTINGS.min_owners - 1))

@@ -72,9 +72,7 @@ def test_a_kind_of_device_is_no_device(kind: str) -> None:
     assert normalise_device(kind) is None
 
 
-@pytest.mark.parametrize(
-    "device", ["d1", "windows-7f3a", "android1", "tablet", "mobile 3", "SM-G960F"]
-)
+@pytest.mark.parametrize("device", ["d1", "windows-7f3a", "android1", "tablet", "mobile 3", "SM-G960F"])
 def test_a_device_is_kept_as_it_is(device: str) -> None:
     assert normalise_device(device) == device
 
