@@ -91,11 +91,8 @@ class Graph:
     def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
         """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
         with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
-            if self.engine == "neo4j":
-                query, parameters = _planned_once(f"EXPLAIN {query}", parameters)
-            else:
-                query = f"PROFILE {query}"
-            summary = session.run(query, parameters).consume()
+            prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
+            summary = session.run(f"{prefix} {query}", parameters).consume()
             return cast(dict[str, Any], summary.profile or summary.plan)
 
     def await_indexes(self) -> None:

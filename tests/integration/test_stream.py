@@ -155,7 +155,8 @@ def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, strea
     source = str(stream / "transactions.jsonl")
     arguments = ("run", "--source", source, "--alerts", "alerts.jsonl")
     worker = ringwatch.start(*arguments, "--report", "first.json")
-    _until(lambda: (ringwatch.folder / "alerts.jsonl").exists())
+    alerts = ringwatch.folder / "alerts.jsonl"
+    _until(lambda: alerts.exists() and alerts.stat().st_size > 0)  # it runs, and may be ended
     worker.send_signal(signal.SIGTERM)
     _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
