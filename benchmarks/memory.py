@@ -1,7 +1,7 @@
 """Memory over a long stream: ``python -m benchmarks.memory`` runs ten million simulated payments and draws it.
 
-The payments go from the generator into the pipeline without a file between; everything is on. Sampled between
-batches: what the worker (the generator with it) and the engine hold.
+Payments and labels go from the generator into the pipeline without a file between; everything is on. What the worker
+(the generator with it) and the engine hold is sampled between batches.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -22,14 +23,19 @@ from benchmarks.engines import ENGINES, fresh_engine
 from benchmarks.machine import Machine
 from graph.errors import Fenced
 from ringwatch import logs
-from ringwatch.composition import RunOptions, opened_worker
+from ringwatch.composition import RunOptions, opened_worker, tokenizer_for
 from ringwatch.simulation import Simulation
+from ringwatch.simulation.records import Event, Label
 from ringwatch.telemetry import Telemetry
+from streaming.codec import Codec
+from streaming.labels import LabelCodec
 from streaming.records import Record
+from streaming.sources.labelled import PREFIX, as_label
 
 _SEED = 1
 _SAMPLES = 200
-_PARTITION = "simulation"
+_PAYMENTS = "simulation"
+_LABELS = PREFIX + _PAYMENTS
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -43,32 +49,35 @@ class Sample(msgspec.Struct, frozen=True):
 class Simulated:
     """A simulation as a source that cannot be read again."""
 
-    def __init__(self, transactions: int, after: Callable[[int], None]) -> None:
-        self._events = Simulation(transactions, _SEED).events()
+    def __init__(self, transactions: int, labels: LabelCodec, after: Callable[[int], None]) -> None:
+        self._happenings = Simulation(transactions, _SEED).events_and_labels()
+        self._labels = labels
         self._after = after
         self._encode = msgspec.json.Encoder().encode
-        self._read = 0
+        self._read = Counter[str]()
         self._ended = False
 
     def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
-        """Claim the only partition; there is nothing to resume."""
-        starts([_PARTITION])
+        """Claim both partitions; there is nothing to resume."""
+        starts(self.assigned())
 
     def assigned(self) -> list[str]:
-        """The only partition."""
-        return [_PARTITION]
+        """Payments, and labels."""
+        return [_PAYMENTS, _LABELS]
 
     def read(self, limit: int, wait_s: float) -> list[Record]:  # noqa: ARG002 - never waits
-        """The next payments; the batch before them has been dealt with."""
-        self._after(self._read)
-        records = list(self._records(limit))
+        """What happens next; the batch before it has been dealt with."""
+        self._after(self._read[_PAYMENTS])
+        records = list(map(self._record, islice(self._happenings, limit)))
         self._ended = len(records) < limit
-        self._read += len(records)
         return records
 
-    def _records(self, limit: int) -> Iterator[Record]:
-        for offset, event in enumerate(islice(self._events, limit), start=self._read):
-            yield Record(_PARTITION, offset, self._encode(event.payment))
+    def _record(self, happening: Event | Label) -> Record:
+        partition, value = (_LABELS, happening) if isinstance(happening, Label) else (_PAYMENTS, happening.payment)
+        offset = self._read[partition]
+        self._read[partition] += 1
+        record = Record(_PAYMENTS, offset, self._encode(value))
+        return as_label(record, self._labels) if partition == _LABELS else record
 
     def read_range(self, ranges: Mapping[str, tuple[int, int]]) -> list[Record]:
         """Nothing can be read again."""
@@ -131,10 +140,12 @@ def sample(engine: str, transactions: int, written: IO[bytes]) -> list[Sample]:
 
     with tempfile.TemporaryDirectory(prefix="ringwatch-memory-") as name, fresh_engine(engine) as endpoint:
         folder = Path(name)
+        settings = endpoint.settings()
+        labels = LabelCodec(Codec(tokenizer_for(settings)))
         options = RunOptions("simulated", str(folder / "alerts.jsonl"), str(folder / "dead-letters.jsonl"))
         with (
             Telemetry.start("127.0.0.1", None) as telemetry,
-            opened_worker(endpoint.settings(), options, telemetry, Simulated(transactions, look)) as worker,
+            opened_worker(settings, options, telemetry, Simulated(transactions, labels, look)) as worker,
         ):
             worker.pipeline.run()
     return samples

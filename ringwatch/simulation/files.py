@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +11,6 @@ import msgspec
 
 from graph.errors import ServiceError
 from ringwatch.simulation.records import Label, Ring
-from ringwatch.simulation.rhythm import rfc3339
 from ringwatch.simulation.stream import Simulation
 
 _PROGRESS_STEP = 1_000
@@ -45,22 +43,15 @@ def _write_stream(
     simulation: Simulation, transactions: BinaryIO, labels: BinaryIO, progress: Callable[[int], None]
 ) -> None:
     encode = msgspec.json.Encoder().encode
-    outstanding: list[tuple[str, str, Label]] = []
     written = 0
-    for event in simulation.events():
-        transactions.write(encode(event.payment) + b"\n")
-        if event.redelivered:
+    for happening in simulation.events_and_labels():
+        if isinstance(happening, Label):
+            labels.write(encode(happening) + b"\n")
             continue
-        arrived = rfc3339(event.arrived)
-        while outstanding and outstanding[0][0] <= arrived:
-            labels.write(encode(heapq.heappop(outstanding)[2]) + b"\n")
-        if (label := simulation.label(event)) is not None:
-            heapq.heappush(outstanding, (label.time, label.transaction_id, label))
-        written += 1
+        transactions.write(encode(happening.payment) + b"\n")
+        written += not happening.redelivered
         if written % _PROGRESS_STEP == 0 or written == simulation.transactions:
             progress(written)
-    while outstanding:
-        labels.write(encode(heapq.heappop(outstanding)[2]) + b"\n")
 
 
 @contextlib.contextmanager

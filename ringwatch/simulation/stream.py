@@ -12,7 +12,7 @@ from ringwatch.simulation.delivery import delivered
 from ringwatch.simulation.honest import Traffic
 from ringwatch.simulation.population import Population
 from ringwatch.simulation.records import Event, HonestGroup, Label, Ring
-from ringwatch.simulation.rhythm import DAY_MS, HOUR_MS, arrivals, business
+from ringwatch.simulation.rhythm import DAY_MS, HOUR_MS, arrivals, business, rfc3339
 from ringwatch.simulation.verdicts import verdict
 
 #: 2025-01-01T00:00:00Z, in epoch ms: when every simulation starts.
@@ -54,6 +54,19 @@ class Simulation:
     def events(self) -> Iterator[Event]:
         """Every payment with its truth, in order of arrival; a few are delivered twice."""
         return delivered(self._happenings(), derived(self._seed, _DELIVERY))
+
+    def events_and_labels(self) -> Iterator[Event | Label]:
+        """The events, and each label when it becomes known; those after the last event follow at the end."""
+        outstanding: list[tuple[str, str, Label]] = []
+        for event in self.events():
+            arrived = rfc3339(event.arrived)
+            while outstanding and outstanding[0][0] <= arrived:
+                yield heapq.heappop(outstanding)[2]
+            yield event
+            if not event.redelivered and (label := self.label(event)) is not None:
+                heapq.heappush(outstanding, (label.time, label.transaction_id, label))
+        while outstanding:
+            yield heapq.heappop(outstanding)[2]
 
     def truth(self) -> Iterator[Ring | HonestGroup]:
         """What is true of every ring and every honest look-alike, in order of their starts."""
