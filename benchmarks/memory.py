@@ -1,7 +1,7 @@
 """Memory over a long stream: ``python -m benchmarks.memory`` runs ten million simulated payments and draws it.
 
-Payments and labels go from the generator into the pipeline without a file between; everything is on. What the worker
-(the generator with it) and the engine hold is sampled between batches.
+Payments and labels go from the generator into the pipeline without a file between, and everything is on. Sampled
+between batches: what the worker (the generator with it) and the engine hold.
 """
 
 from __future__ import annotations

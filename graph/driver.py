@@ -188,7 +188,9 @@ def _translated(error: Exception, worth_retrying: _Judgement) -> ServiceError | 
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """What the server says, without the codes around it, or else what the driver does."""
+    said = getattr(error, "message", None) or str(error)
+    return (str(said).splitlines() or [type(error).__name__])[0]
 
 
 def connect(uri: str, user: str, password: str, *, database: str | None = None, patience_s: float = 30.0) -> Graph:

@@ -44,10 +44,15 @@ _CONFIGURATION = {
     "bolt_defaultDatabase": DATABASE,
     "bolt_maxMessageSize": 256 * 1024 * 1024,  # a batch above the default of 16 MB would lose its connection
     "http_port": "0",  # it cannot be switched off, and asks for the same password
-    "server_mode": "production",
+    "server_mode": "test",  # "production" would keep from us why a statement failed
     "server_plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
-    "txWalFlush": 1,  # a commit is on the disk before an alert that rests on it leaves
 }
+
+#: What is no setting of a server, but of all its databases; the mode "production" would imply both.
+_PROPERTIES = (
+    "-Darcadedb.txWalFlush=1",  # a commit is on the disk before an alert that rests on it leaves
+    "-Darcadedb.opencypher.loadCsv.allowFileUrls=false",
+)
 
 _LOGGING = """\
 handlers = java.util.logging.ConsoleHandler
@@ -124,7 +129,7 @@ def _started(folder: Path, heap: str) -> tuple[Any, dict[str, Any]]:
         str(folder),
         password,
         _CONFIGURATION,
-        jvm_kwargs={"heap_size": heap, "jvm_args": [f"-Djava.util.logging.config.file={logging}"]},
+        jvm_kwargs={"heap_size": heap, "jvm_args": [*_PROPERTIES, f"-Djava.util.logging.config.file={logging}"]},
     )
     engine.start()
     engine.create_database(DATABASE)  # or opens, and recovers, the one that is there

@@ -49,17 +49,21 @@ class _Stamp(NamedTuple):
 
 
 class RuleSet:
-    """The chosen rules; ``inspect`` says what else is wrong with a rule that is taken up later on.
+    """The chosen rules; ``inspect`` says what else is wrong with a rule, which is not asked of the shipped ones.
 
     Raises:
-        ConfigurationError: at the start, a file is no rule, or the choice names what does not exist.
+        ConfigurationError: at the start, a file is no valid rule, or the choice names what does not exist.
     """
 
     def __init__(self, choice: RuleChoice, inspect: Callable[[Rule], Sequence[object]] = lambda _: ()) -> None:
         self._choice = choice
         self._inspect = inspect
         self._stamps = {folder: _look(folder) for folder in choice.folders}
-        self._files = {path: self._read(path) for stamps in self._stamps.values() for path in stamps}
+        self._files = {
+            path: self._read(path) if folder == RULES_FOLDER else self._inspected(path)
+            for folder, stamps in self._stamps.items()
+            for path in stamps
+        }
         self.refused: dict[Path, str] = {}
         named = choice.disabled | choice.parameters.keys()
         if unknown := named - {rule.id for rule in self._files.values()}:

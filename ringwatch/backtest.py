@@ -22,6 +22,7 @@ from graph.errors import ConfigurationError
 from graph.writer import GraphWriter
 from queries.backlog import Backlog
 from queries.breaker import BreakerSettings
+from queries.lint import check
 from queries.observer import Observer
 from queries.operation import Operation
 from queries.runner import Runner
@@ -62,7 +63,7 @@ def opened_backtest(
     """Everything that ``ringwatch backtest`` needs, opened; closed in reverse order at the end.
 
     Raises:
-        ConfigurationError: the graph holds transactions already.
+        ConfigurationError: the graph holds transactions already, or the rule does not pass its checks.
     """
     with ExitStack() as stack:
         group = f"{settings.kafka.group}.backtest.{uuid.uuid4().hex}"
@@ -71,6 +72,8 @@ def opened_backtest(
         graph = stack.enter_context(opened_graph(settings))
         if graph.read("MATCH (t:Transaction) RETURN t.id LIMIT 1"):
             raise ConfigurationError("a backtest writes: name an empty graph, or none for a temporary one")
+        if problems := check(rule, graph):
+            raise ConfigurationError(f"{rule.id}: {'; '.join(map(str, problems))}")
         checkpoints = Checkpoints(graph, group, uuid.uuid4().hex)
         found, letters, failures = FoundByDay(graph, checkpoints), CountedLetters(), RuleFailures()
         tried = msgspec.structs.replace(rule, header=msgspec.structs.replace(rule.header, status="experimental"))

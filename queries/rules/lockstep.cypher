@@ -268,22 +268,23 @@ CALL {
 }
 CALL {
   WITH a, visits, candidates, settled, usuals
-  UNWIND candidates AS peer
   UNWIND visits AS visit
-  WITH a, settled, usuals, peer, visit, [o IN visit.others WHERE o.card = peer] AS met
-  WHERE size(met) > 0
   UNWIND a.times AS time
-  WITH a.id AS card, time, settled, usuals, peer, visit, met
+  WITH a.id AS card, time, candidates, settled, usuals, visit
   WHERE visit.since > time - $window_ms - 60000
   UNWIND [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-  WITH card, time, settled, usuals, peer, visit.merchant AS merchant, own,
-       [o IN met WHERE o.time > time - $window_ms AND o.time <= time AND abs(own.time - o.time) <= $together_ms] AS visits,
+  WITH card, time, candidates, settled, usuals, visit.merchant AS merchant, own,
        [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
-                            AND abs(own.time - o.time) <= $together_ms | abs(own.time - o.time)] AS gaps
-  WHERE size(visits) > 0
-  WITH card, time, settled, usuals, peer, merchant, own, visits, gaps,
-       reduce(least = $together_ms, o IN visits | CASE WHEN abs(own.time - o.time) < least THEN abs(own.time - o.time)
-                                                       ELSE least END) AS nearest
+                            AND abs(own.time - o.time) <= $together_ms] AS near
+  CALL {
+    WITH candidates, own, near
+    UNWIND [o IN near WHERE o.card IN candidates] AS o
+    WITH o.card AS peer, min(abs(own.time - o.time)) AS nearest, collect(o) AS visits
+    RETURN collect({peer: peer, nearest: nearest, visits: visits}) AS met
+  }
+  WITH card, time, settled, usuals, merchant, own, met, [o IN near | abs(own.time - o.time)] AS gaps
+  UNWIND met AS m
+  WITH card, time, settled, usuals, m.peer AS peer, merchant, own, m.visits AS visits, gaps, m.nearest AS nearest
   WITH card, time, settled, usuals, peer, count(DISTINCT merchant) AS common,
        collect({merchant: merchant, own: own, visits: visits, crowd: size(gaps),
                 nearer: size([gap IN gaps WHERE gap <= nearest])}) AS shared

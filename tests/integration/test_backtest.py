@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -63,7 +64,17 @@ def test_a_rule_of_any_status_is_tried_on_a_graph_of_its_own(ringwatch: Ringwatc
 
 
 @pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
-def test_a_rule_that_fails_is_told(ringwatch: Ringwatch, folder: Path) -> None:
-    (folder / "device_farm.cypher").write_text(RULE.read_text().replace("UNWIND $anchors", "UNROLL $anchors"))
-    said = ringwatch("backtest", "--rule", "device_farm.cypher", "--source", "transactions.jsonl", code=1)
-    assert "device_farm failed on" in said
+@pytest.mark.parametrize(
+    ("instead", "code", "said"),
+    [
+        ("UNROLL $anchors", 2, "does not run on arcadedb: .* 'UNROLL'"),
+        ("MERGE (:Nobody) WITH 1 AS one UNWIND $anchors", 2, "writes"),
+        ("UNWIND [a IN $anchors WHERE date(a.id) IS NOT NULL]", 1, "device_farm failed on"),
+    ],
+)
+def test_a_rule_that_is_refused_or_fails_is_told(
+    ringwatch: Ringwatch, folder: Path, instead: str, code: int, said: str
+) -> None:
+    (folder / "device_farm.cypher").write_text(RULE.read_text().replace("UNWIND $anchors", instead))
+    out = ringwatch("backtest", "--rule", "device_farm.cypher", "--source", "transactions.jsonl", code=code)
+    assert re.search(said, out)

@@ -73,6 +73,12 @@ def test_at_the_start_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> N
         chosen(tmp_path / "nowhere")
 
 
+def test_at_the_start_a_rule_that_does_not_pass_is_refused(tmp_path: Path, graph: Graph) -> None:
+    write_rule(tmp_path, body=BODY.replace("MATCH", "MERGE", 1))
+    with pytest.raises(RuleError, match=r"shared_device\.cypher: (writes|does not run.*Writing)"):
+        RuleSet(RuleChoice((tmp_path,)), lambda rule: check(rule, graph))
+
+
 def test_changed_added_and_removed_files_take_effect(tmp_path: Path) -> None:
     write_rule(tmp_path)
     rules = chosen(tmp_path)
@@ -137,7 +143,7 @@ def test_rules_whose_folder_cannot_be_read_for_now_stay(tmp_path: Path) -> None:
 
 
 def test_while_the_engine_is_away_nothing_is_taken_up_nor_forgotten(tmp_path: Path) -> None:
-    away = True
+    away = False
 
     def inspect(_: Rule) -> list[str]:
         if away:
@@ -147,6 +153,7 @@ def test_while_the_engine_is_away_nothing_is_taken_up_nor_forgotten(tmp_path: Pa
     write_rule(tmp_path)
     rules = RuleSet(RuleChoice((tmp_path,)), inspect)
     write_rule(tmp_path, NEWER)
+    away = True
     with pytest.raises(Unavailable):
         rules.refresh()
     assert versions(rules) == {"shared_device": 1}
