@@ -3,19 +3,23 @@
 A field that a sender leaves empty, a deploy that declines everything: then a rule says of everybody what it should
 say of a few, and its rings would bury all others. The breaker knows event time and counts, and nothing else, so
 that a replay in the same batches mutes the same. It has the usual three states (M. Nygard, Release It!, 2007):
-closed; open until some time; then on trial, where much less opens it again, and for longer.
+closed; open until some time; then on trial, where much less opens it again, and for longer. What a rule does at
+present is counted by anchors, not by time, so that a flood shows in a stream of any pace.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
-#: Half-lives, event time: of what a rule does at present, and of what it usually does.
-_RECENT_MS = 10 * 60_000
+#: The half-life of what a rule does at present, in times the anchors of the settings.
+_RECENT = 2
+
+#: The half-life of what a rule usually does, event time.
 _USUAL_MS = 24 * 3_600_000
 
 #: A rule counts as quiet on this many anchors before it was first run, so that it has a norm from the start.
@@ -72,14 +76,17 @@ class Breaker(msgspec.Struct, frozen=True, omit_defaults=True):
     def after(self, now: int, turn: Turn, settings: BreakerSettings) -> Breaker:
         """The breaker after the rule's turn: with ``mutes`` raised if that was too much."""
         now = max(now, self.time)
-        recent, usual = (2.0 ** ((self.time - now) / half_life) for half_life in (_RECENT_MS, _USUAL_MS))
-        tested = recent * self.recently_tested + turn.tested
-        fired = recent * self.recently_fired + turn.fired
+        half_life = _RECENT * settings.anchors
+        recent, usual = 2.0 ** (-turn.tested / half_life), 2.0 ** ((self.time - now) / _USUAL_MS)
+        # As if the anchors of this turn had come one by one: of many only the last count.
+        weight = (1.0 - recent) * half_life / math.log(2) / max(1, turn.tested)
+        tested = recent * self.recently_tested + weight * turn.tested
+        fired = recent * self.recently_fired + weight * turn.fired
         usually_tested, usually_fired = usual * self.usually_tested, usual * self.usually_fired
         norm = usually_fired / (usually_tested + _PRIOR_ANCHORS)
         many = settings.anchors * (_TRIAL if self.mutes else 1.0)
         share = max(settings.share, settings.times_norm * norm)
-        # A flood shows in a large batch by itself, and in small ones over some minutes.
+        # A flood shows in a large batch by itself, and in small ones after some.
         if any(f > many and f > share * t for t, f in ((turn.tested, turn.fired), (tested, fired))):
             length_ms = settings.mute_ms * 2 ** min(self.mutes, _MOST_DOUBLINGS)
             return Breaker(

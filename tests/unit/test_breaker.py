@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,13 +45,17 @@ def test_few_anchors_prove_nothing() -> None:
     assert after(Breaker(1), NOON, 101, 101).is_muted(NOON)
 
 
-def test_small_batches_add_up() -> None:
-    breaker = quiet()
-    muted_after = 0
-    while not breaker.is_muted(NOON + HOUR):
-        muted_after += 1
-        breaker = after(breaker, NOON + HOUR + muted_after, 10, 9)
-    assert 11 < muted_after < 20
+@pytest.mark.parametrize("apart", [1, MINUTE, HOUR])
+def test_small_batches_add_up_at_any_pace(apart: int) -> None:
+    breaker, now = quiet(), NOON
+    for _ in range(11):
+        now += apart
+        breaker = after(breaker, now, 10, 9)
+    assert not breaker.is_muted(now)
+    for _ in range(20):
+        now += apart
+        breaker = after(breaker, now, 10, 9)
+    assert breaker.mutes > 0
 
 
 def test_half_of_the_anchors_is_not_most_of_them() -> None:
