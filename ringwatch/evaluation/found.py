@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,20 +54,27 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     data: AlertData
 
 
+class Telling(NamedTuple):
+    """One alert: its event time in ms, and the evidence that it showed."""
+
+    time: int
+    transactions: frozenset[str]
+
+
 @dataclass
 class Reported:
     """A ring as an analyst met it: when, with what risk, and how often it was told of.
 
     ``first_alert`` is event time in ms: the touch at which the ring was found, to which a running worker adds its
     latency (a file's batches are cut by size, so that their ends say nothing of time). Without alerts it is the
-    ring's first evidence, and ``alerts`` is 0.
+    ring's first evidence, and ``alerts`` is empty.
     ``names`` are all ids that its alerts bore.
     """
 
     ring: Ring
     first_alert: int
     risk: float
-    alerts: int = 0
+    alerts: Sequence[Telling] = ()
     names: set[str] = field(default_factory=set)
 
     @property
@@ -97,5 +106,6 @@ def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
             first = moment(opening.data.detected_at or opening.time, alerts_file or rings_file)
             risk = opening.data.risk.final
         names = {alert.data.ring_id for _, alert in alerts}
-        reported.append(Reported(ring, first, risk, len(alerts), names or {ring.ring_id}))
+        tellings = [Telling(time, frozenset(alert.data.evidence.transaction_ids)) for time, alert in alerts]
+        reported.append(Reported(ring, first, risk, tellings, names or {ring.ring_id}))
     return sorted(reported, key=lambda one: (one.first_alert, one.ring.ring_id))

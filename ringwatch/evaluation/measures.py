@@ -22,15 +22,17 @@ _CAMOUFLAGE = ((0.0, "none"), (0.5, "up to 0.5 per fraud"), (1.5, "0.5 to 1.5"))
 class RingFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How well some true rings were found; medians are over the rings that were, and ``None`` where none was.
 
-    ``transactions_until_alert`` counts a ring's fraudulent transactions up to its first alert's event time, the
-    ones that raised it included; ``money_lost_share`` is the approved part of its takings by then, within the
-    currency in which it took most. ``alerts_per_ring`` and ``churn`` (ids beyond the first that alerts gave one
-    ring) are means. Those about alerts need alerts.
+    ``half_shown`` are those of which reported rings hold half of the fraudulent transactions or more.
+    ``transactions_until_alert`` counts a ring's fraudulent transactions up to the event time of the first alert
+    that showed one of its payments, the ones that raised it included; ``money_lost_share`` is the approved part of
+    its takings by then, within the currency in which it took most. ``alerts_per_ring`` and ``churn`` (ids beyond
+    the first that alerts gave one ring) are means. Those about alerts need alerts.
     """
 
     rings: int
     found: int
     recall: float
+    half_shown: int
     member_f1: float | None
     transactions_until_alert: float | None
     hours_until_alert: float | None
@@ -72,7 +74,9 @@ class _Outcome:
 
     ring: TrueRing
     reported: Sequence[Reported]
+    half_shown: bool = False
     member_f1: float = 0.0
+    is_told: bool = False
     transactions: int = 0
     hours: float = 0.0
     lost: float = 0.0
@@ -125,15 +129,36 @@ def _outcome(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> _Out
     if not reported:
         return _Outcome(ring, ())
     times = sorted(truth.times[key] for key in ring.transaction_ids if key in truth.times)
-    first = min(one.first_alert for one in reported)
+    theirs = set(ring.transaction_ids)
+    shown = theirs & set().union(*(one.transactions for one in reported))
+    half_shown = 2 * len(shown) >= len(theirs)
+    first = _first_told(truth, ring, reported)
+    if first is None:
+        return _Outcome(ring, reported, half_shown, member_f1(truth, ring, reported))
     return _Outcome(
         ring,
         reported,
+        half_shown,
         member_f1(truth, ring, reported),
+        True,
         bisect_right(times, first),
         (first - times[0]) / _HOUR_MS if times else 0.0,
         _lost_share(truth, ring, first),
     )
+
+
+def _first_told(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> int | None:
+    """When an alert first showed a payment of this ring: others may have been told before of what it joined later.
+
+    What a batch held is shown with the moment at which its ring was found, which may come before the payment.
+    """
+    shown = (
+        max(alert.time, min(truth.times[key] for key in theirs))
+        for one in reported
+        for alert in one.alerts
+        if (theirs := [key for key in alert.transactions if truth.ring_of.get(key) == ring.ring_id])
+    )
+    return min(shown, default=None)
 
 
 def _lost_share(truth: Truth, ring: TrueRing, until: int) -> float:
@@ -160,16 +185,17 @@ def _by(outcomes: Iterable[_Outcome], key: Callable[[_Outcome], str]) -> dict[st
 
 def _figures(outcomes: Sequence[_Outcome]) -> RingFigures:
     found = [outcome for outcome in outcomes if outcome.reported]
-    told = [outcome for outcome in found if any(one.alerts for one in outcome.reported)]
+    told = [outcome for outcome in found if outcome.is_told]
     return RingFigures(
         rings=len(outcomes),
         found=len(found),
         recall=len(found) / len(outcomes) if outcomes else 0.0,
+        half_shown=sum(outcome.half_shown for outcome in found),
         member_f1=_mean([outcome.member_f1 for outcome in found]),
         transactions_until_alert=_median([outcome.transactions for outcome in told]),
         hours_until_alert=_median([outcome.hours for outcome in told]),
         money_lost_share=_median([outcome.lost for outcome in told]),
-        alerts_per_ring=_mean([sum(one.alerts for one in outcome.reported) for outcome in told]),
+        alerts_per_ring=_mean([sum(len(one.alerts) for one in outcome.reported) for outcome in told]),
         churn=_mean([len(set().union(*(one.names for one in outcome.reported))) - 1 for outcome in told]),
     )
 

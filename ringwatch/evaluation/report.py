@@ -20,6 +20,7 @@ RING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "rings": ("rings", "{:d}"),
     "found": ("found", "{:d}"),
     "recall": ("recall", "{:.2f}"),
+    "half_shown": ("half shown", "{:d}"),
     "member_f1": ("member F1", "{:.2f}"),
     "transactions_until_alert": ("transactions until alert", "{:g}"),
     "hours_until_alert": ("hours until alert", "{:.1f}"),

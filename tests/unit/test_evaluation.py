@@ -68,9 +68,13 @@ def ring(name: str, *transactions: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def alert(name: str, hour: float, revision: int = 1, risk: float = 0.5) -> dict[str, Any]:
+def alert(name: str, hour: float, *shown: str, revision: int = 1, risk: float = 0.5) -> dict[str, Any]:
     time = f"2025-01-0{1 + int(hour // 24)}T{int(hour % 24):02d}:{int(hour % 1 * 60):02d}:00Z"
-    return {"time": time, "data": {"ring_id": name, "revision": revision, "risk": {"final": risk}}}
+    evidence = {"transaction_ids": list(shown)}
+    return {
+        "time": time,
+        "data": {"ring_id": name, "revision": revision, "risk": {"final": risk}, "evidence": evidence},
+    }
 
 
 @pytest.fixture
@@ -85,11 +89,11 @@ def found(folder: Path) -> tuple[Path, Path]:
     )
     alerts = lines(
         folder / "alerts.jsonl",
-        alert("r0", 1.5),
-        alert("r1", 2.5, risk=0.9),
-        alert("r1", 3.5, 2, risk=0.9),
-        alert("r2", 4, risk=0.2),
-        alert("r3", 30, risk=0.6),
+        alert("r0", 1.5, "a0", "a1"),
+        alert("r1", 2.5, "a0", "a1", "a2", risk=0.9),
+        alert("r1", 3.5, "a0", "a1", "a2", revision=2, risk=0.9),
+        alert("r2", 4, "a1", "a3", "x0", risk=0.2),
+        alert("r3", 30, "o0", "o1", "x1", risk=0.6),
     )
     return rings, alerts
 
@@ -100,6 +104,7 @@ def test_every_figure_of_a_small_stream(folder: Path, found: tuple[Path, Path]) 
     assert figures.precision == pytest.approx(2 / 3)
     overall = figures.overall
     assert (overall.rings, overall.found, overall.recall) == (2, 1, 0.5)
+    assert overall.half_shown == 1
     assert overall.member_f1 == pytest.approx(2 * 3 / (4 + 3))
     assert overall.transactions_until_alert == 2
     assert overall.hours_until_alert == 1.5
@@ -119,10 +124,30 @@ def test_every_figure_of_a_small_stream(folder: Path, found: tuple[Path, Path]) 
     assert figures.false_alarm_typologies == {"t": 1}
 
 
+def test_a_ring_is_told_of_by_the_first_alert_that_shows_it(folder: Path) -> None:
+    both = [f"{ring}{n}" for ring in "ab" for n in range(4)]
+    rings = lines(folder / "found.jsonl", ring("r", *both))
+    told = [
+        alert("r", 3, *both[:4]),
+        alert("r", 9, "b0", "b1", revision=2),  # of a batch that held them, whose ring was found before
+        alert("r", 13, *both, revision=3),
+    ]
+    figures = measure(read_truth(folder), read_reported(rings, lines(folder / "alerts.jsonl", *told)))
+    later = figures.by_typology["device_farm"]
+    assert (later.transactions_until_alert, later.hours_until_alert) == (1, 0)
+    assert figures.by_typology["card_testing"].transactions_until_alert == 4
+
+
 def test_what_nobody_was_told_of_counts_only_without_alerts(folder: Path, found: tuple[Path, Path]) -> None:
     without = measure(read_truth(folder), read_reported(found[0], None))
     assert without.overall.recall == 1
     assert without.overall.alerts_per_ring is None
+
+
+def test_a_ring_of_which_little_is_shown_is_found_all_the_same(folder: Path) -> None:
+    rings = lines(folder / "found.jsonl", ring("r", "a0"))
+    overall = measure(read_truth(folder), read_reported(rings, None)).overall
+    assert (overall.found, overall.half_shown) == (1, 0)
 
 
 def test_a_budget_takes_the_riskiest_of_each_day(folder: Path, found: tuple[Path, Path]) -> None:
