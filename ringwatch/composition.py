@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from graph.writer import Describe, GraphWriter
 from queries.rule_set import RuleSet
 from queries.spec import Rule
 from ringwatch.inputs import opened_sources
+from ringwatch.rule_metrics import RuleCounts, RuleMetrics
 from ringwatch.rule_operation import operated_rules, rule_choice
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
@@ -83,6 +84,7 @@ class Worker:
     graph: Graph
     codec: Codec
     counts: Counts
+    rules: Mapping[str, RuleCounts]
     alerts: Callable[[], int]
 
 
@@ -158,7 +160,7 @@ def opened_worker(
         graph = stack.enter_context(opened_graph(settings, _WORKER_PATIENCE_S))
         checkpoints = Checkpoints(graph, group, owner)
         metrics = telemetry.metrics
-        counts = Counts()
+        counts, rules = Counts(), RuleMetrics(metrics)
         chores: list[Callable[[], None]] = []
         front: Front
         forwarder: Forwarder
@@ -170,7 +172,7 @@ def opened_worker(
             clock.restore(RingStore(graph).ledger()["watermark"])
             watch = _watch(graph, settings, metrics)
             order = watch.order if watch is not None else None
-            operation, reload = operated_rules(graph, settings, checkpoints, metrics, order)
+            operation, reload = operated_rules(graph, settings, checkpoints, rules, order)
             chores.append(reload)
             describe: Describe = lambda *_: {}  # noqa: E731
             if settings.scores.models is not None:
@@ -220,7 +222,8 @@ def opened_worker(
             metrics=metrics,
             chores=_Housekeeping(graph, settings, metrics, chores),
         )
-        yield Worker(pipeline, graph, codec, counts, lambda: 0 if options.stage == "detect" else assembler.alerts)
+        alerts = lambda: 0 if options.stage == "detect" else assembler.alerts  # noqa: E731
+        yield Worker(pipeline, graph, codec, counts, rules.counts, alerts)
 
 
 class _Housekeeping:

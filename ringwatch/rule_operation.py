@@ -17,7 +17,6 @@ from queries.rule_set import RuleChoice, RuleSet
 from queries.runner import Runner
 from ringwatch.rule_metrics import RuleMetrics
 from ringwatch.settings import Settings
-from streaming.metrics import Metrics
 
 _MINUTE_MS = 60_000
 
@@ -33,27 +32,28 @@ def operated_rules(
     graph: Graph,
     settings: Settings,
     checkpoints: Checkpoints,
-    metrics: Metrics,
+    told: RuleMetrics,
     order: Callable[[Entity], float] | None = None,
 ) -> tuple[Operation, Callable[[], None]]:
     """The rules as a worker operates them, and what lets changed rule files take effect at its next batch.
 
-    ``order`` says how urgent an anchor is, larger is more urgent, for when time is short.
+    ``told`` hears what becomes of them; ``order`` says how urgent an anchor is, larger is more urgent, for when
+    time is short.
     """
     rules = RuleSet(rule_choice(settings), lambda rule: check(rule, graph))
-    told, chosen = RuleMetrics(metrics), settings.breaker
+    chosen = settings.breaker
     runner = Runner(graph, rules.rules, told, order=order)
     breaker = BreakerSettings(
         chosen.share, chosen.anchors, chosen.times_norm, mute_ms=chosen.mute_minutes * _MINUTE_MS
     )
     operation = Operation(runner, checkpoints, Backlog(graph), breaker, settings.rules.budget_factor, told)
     checkpoints.accompany(operation)
-    return operation, partial(_reload, rules, runner, metrics)
+    return operation, partial(_reload, rules, runner, told)
 
 
-def _reload(rules: RuleSet, runner: Runner, metrics: Metrics) -> None:
+def _reload(rules: RuleSet, runner: Runner, told: RuleMetrics) -> None:
     news = rules.refresh()
     for path in news.refused:
-        metrics.rule_refusals.add(1, {"rule": path.stem})
+        told.refused(path.stem)
     if news.taken or news.removed:
         runner.use(rules.rules)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from graph.errors import ConfigurationError
-from queries.fixtures import contradictions, load_fixtures, replay
+from queries.fixtures import FIXTURES_FOLDER, contradictions, load_fixtures, replay
 from queries.lint import check
 from queries.loader import load_rule
 from queries.spec import Rule
@@ -89,12 +89,15 @@ def try_fixtures(
     graph: GraphAddress = None,
     config: ConfigFile = None,
 ) -> None:
-    """Replay every fixture of the rules through the real writer and compare what they find."""
+    """Replay every fixture of the rules through the real writer and compare what they find.
+
+    Those of a rule in a folder of yours are in "fixtures" below it.
+    """
     settings = load(config, {"graph.address": graph or _APART})
     passed = failed = 0
     with opened_graph(settings) as connection:
         for rule in _named(settings, rule_ids):
-            for case in load_fixtures(rule.id):
+            for case in load_fixtures(rule.id, _own_fixtures(settings, rule.id)):
                 namespace = f"{uuid.uuid4().hex[:8]}-"
                 wrong = contradictions(case, replay(case, connection, rule, namespace=namespace), namespace)
                 passed, failed = passed + (not wrong), failed + bool(wrong)
@@ -102,6 +105,14 @@ def try_fixtures(
     typer.echo(f"{passed} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
+
+
+def _own_fixtures(settings: Settings, rule_id: str) -> Path | None:
+    """Where the user keeps a rule's fixtures; ``None``: those that are shipped serve."""
+    name, own = f"{rule_id}.toml", settings.rules.folder
+    if own is None or ((FIXTURES_FOLDER / name).exists() and not (own / "fixtures" / name).exists()):
+        return None
+    return own / "fixtures"
 
 
 def _named(settings: Settings, rule_ids: list[str] | None) -> list[Rule]:

@@ -27,6 +27,7 @@ from ringwatch.commands.options import (
 from ringwatch.commands.progress import shown_progress
 from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, Stage, Worker, beside_the_graph, opened_worker
+from ringwatch.rule_metrics import RuleCounts
 from ringwatch.settings import Settings, load
 from ringwatch.telemetry import Telemetry
 from streaming.addresses import is_kafka
@@ -115,6 +116,22 @@ def _advice(worker: Worker, options: RunOptions) -> Iterator[str]:
         yield f"{counts.late:,} transactions stood behind later ones: --sort orders a file by time"
     for why, number in Counter(counts.refusals).most_common(3):
         yield f"set aside {number:,} times: {why}"
+    for rule, told in sorted(worker.rules.items()):
+        yield from _of_rule(rule, told)
+
+
+def _of_rule(rule: str, told: RuleCounts) -> Iterator[str]:
+    """What went another way with a rule than rules go."""
+    if told.shadow_findings:
+        yield f"{rule}, in the shadow, would have found something {told.shadow_findings:,} times"
+    if told.failures:
+        yield f"{rule} failed on {told.failures:,} batches: the log says why"
+    if told.muted_anchors:
+        yield f"{rule} was muted, and not asked of {told.muted_anchors:,} anchors"
+    if told.put_off > told.caught_up:
+        yield f"{rule} ran out of time: {told.put_off - told.caught_up:,} anchors still wait for it"
+    if told.refused:
+        yield f"{rule}: a changed file was refused {told.refused:,} times: the log says why"
 
 
 def _progress(worker: Worker) -> str:
@@ -137,6 +154,7 @@ def summarise(worker: Worker, seconds: float) -> dict[str, Any]:
         "alerts": worker.alerts(),
         "seconds": round(seconds, 3),
         "transactions_per_second": round(counts.read / seconds, 1) if seconds else 0.0,
+        "rules": dict(sorted(worker.rules.items())),
     }
 
 
@@ -150,5 +168,5 @@ def write_report(path: Path, summary: dict[str, Any]) -> None:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """One line for people, on standard error: standard output may carry alerts."""
-    text = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in summary.items())
+    text = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in summary.items() if key != "rules")
     print(text, file=sys.stderr)  # noqa: T201 - the command's own output

@@ -11,6 +11,7 @@ from graph.checkpoints import Checkpoints
 from graph.driver import Graph
 from graph.writer import GraphWriter
 from queries.runner import Touches
+from ringwatch.rule_metrics import RuleMetrics
 from ringwatch.rule_operation import operated_rules
 from ringwatch.settings import Settings, load
 from streaming.metrics import Metrics
@@ -31,7 +32,8 @@ def test_a_changed_rule_takes_effect_at_the_next_batch_and_a_broken_one_does_not
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     instruments = Instruments()
-    operation, reload = operated_rules(graph, settings, Checkpoints(graph, "g", "w"), cast(Metrics, instruments))
+    told = RuleMetrics(cast(Metrics, instruments))
+    operation, reload = operated_rules(graph, settings, Checkpoints(graph, "g", "w"), told)
     touches = Touches.of(GraphWriter(graph).write([transaction(f"t{n}", f"c{n}", device="d") for n in range(2)]))
 
     def versions() -> list[int]:
@@ -51,3 +53,5 @@ def test_a_changed_rule_takes_effect_at_the_next_batch_and_a_broken_one_does_not
     (tmp_path / "shared_device.cypher").unlink()
     assert versions() == []
     assert instruments.rule_findings.sums["shared_device"] == 3
+    counts = told.counts["shared_device"]
+    assert (counts.findings, counts.shadow_findings, counts.refused) == (3, 1, 1)

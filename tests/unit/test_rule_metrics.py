@@ -59,13 +59,18 @@ def test_findings_are_counted_apart_by_what_becomes_of_them(
     metrics: Instruments, status: RuleStatus, findings: int, counted: tuple[int | None, ...]
 ) -> None:
     rule = with_status(status)
-    RuleMetrics(cast(Metrics, metrics)).ran(rule, 0.5, 7, findings)
+    told = RuleMetrics(cast(Metrics, metrics))
+    told.ran(rule, 0.5, 7, findings)
     instruments = (metrics.rule_findings, metrics.shadow_findings)
     assert tuple(each.sums.get(rule.id) for each in instruments) == counted
     assert (metrics.rule_anchors.sums, metrics.rule_seconds.sums) == ({rule.id: 7}, {rule.id: 0.5})
+    counts = told.counts[rule.id]
+    assert (counts.anchors, counts.findings, counts.shadow_findings) == (7, counted[0] or 0, counted[1] or 0)
 
 
 def test_a_failure_is_counted(metrics: Instruments) -> None:
     rule = with_status("stable")
-    RuleMetrics(cast(Metrics, metrics)).failed(rule)
+    told = RuleMetrics(cast(Metrics, metrics))
+    told.failed(rule)
+    assert told.counts[rule.id].failures == 1
     assert metrics.rule_failures.sums == {rule.id: 1}
