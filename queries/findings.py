@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graph.driver import Row
@@ -12,6 +13,9 @@ from queries.spec import Finding, Measure, Member, Role, Rule
 
 #: What every rule returns beside its own columns: which anchor, and the touch at which the rule holds.
 ANCHOR_COLUMNS = ("anchor_label", "anchor", "time")
+
+#: How lengths of time are told, in milliseconds.
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
 
 
 def finding_of(rule: Rule, row: Row) -> Finding:
@@ -38,7 +42,9 @@ def finding_of(rule: Rule, row: Row) -> Finding:
         members=tuple(sorted(core | _members(rule, row, "member"))),
         evidence=evidence,
         measures=tuple(
-            Measure(name, row[name], rule.parameters.get(column.threshold or ""), column.means or "")
+            Measure(
+                name, row[name], rule.parameters.get(column.threshold or ""), _worded(column.means or "", rule)
+            )
             for name, column in rule.header.returns.items()
             if column.role == "measure"
         ),
@@ -57,6 +63,22 @@ def _values(rule: Rule, row: Row, role: Role) -> Iterator[tuple[str | None, str]
         if column.role == role:
             held = row[name] if isinstance(row[name], list) else [row[name]]
             yield from ((column.label, value) for value in held if value is not None)
+
+
+def _worded(means: str, rule: Rule) -> str:
+    """What a measure means, with the values of the parameters that it names."""
+    windowed = means.replace("in the window", "within window_ms")
+    return re.sub(r"\w+", lambda word: _value(word[0], rule.parameters), windowed)
+
+
+def _value(word: str, parameters: Mapping[str, float]) -> str:
+    value = parameters.get(word)
+    if value is None:
+        return word
+    if not word.endswith("_ms"):
+        return f"{value:g}"
+    unit, length = next(((unit, ms) for unit, ms in _UNITS if value >= ms), _UNITS[-1])
+    return f"{value / length:g} {unit}"
 
 
 def _identity(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from graph.errors import RingwatchError
+from graph.errors import ConfigurationError, RingwatchError
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.rings import parse_member
 from ringwatch.commands.wide import wide_console
@@ -36,6 +36,8 @@ def add(
     config: ConfigFile = None,
 ) -> None:
     """Put an entity on the allow-list, or change what is said of it; a running worker knows within seconds."""
+    if not (reason.strip() and owner.strip()):
+        raise ConfigurationError("--reason and --owner want a word or two: somebody will ask")
     settings = load(config, {"graph.address": graph})
     end = int(until.replace(tzinfo=UTC).timestamp() * 1000) + _DAY_MS
     entry = Allowed(parse_member(entity, settings, "KIND:VALUE"), reason, owner, end)

@@ -57,7 +57,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(truth: Truth, reported: list[Reported], budget: int) -> Report:
-    """Measure what was reported, at a daily budget of rings and without one, and the baselines beside it."""
+    """Measure what was reported, at a daily budget of rings and without one, and the baselines beside it.
+
+    Raises:
+        ConfigurationError: what was reported is of another stream.
+    """
+    if reported and all(truth.times.keys().isdisjoint(one.transactions) for one in reported):
+        raise ConfigurationError("the truth knows none of the transactions of these rings: it is another stream's")
     times = truth.times.values()
     sizes = sorted({1, 2, 5, 10, 20, budget})
     return Report(

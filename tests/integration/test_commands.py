@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from graph.embedded import embedded_engine
+from queries.fixtures import FIXTURES_FOLDER
+from queries.loader import RULES_FOLDER
 from ringwatch.simulation import Simulation, write
 from tests.worker import Ringwatch, read_lines
 
@@ -117,6 +120,8 @@ def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwat
     (device,) = ring["members"]["device"]
     allowed = (f"device:{device}", "--reason", "a kiosk", "--owner", "shops")
     assert "--until" in ringwatch("allow", "add", *allowed, code=2)
+    nobody = (*allowed[:-1], " ", "--until", "2098-12-31")
+    assert "--owner want a word" in ringwatch("allow", "add", *nobody, code=2)
     assert "holds no ring together before 2099-01-01" in ringwatch(
         "allow", "add", *allowed, "--until", "2098-12-31"
     )
@@ -142,6 +147,14 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
     assert "min_cards" in shown
     assert "there is no rule nonesuch" in ringwatch("rules", "show", "nonesuch", code=2)
     assert "0 failed" in ringwatch("rules", "test", "device_farm")
+    own = ringwatch.folder / "own"
+    (own / "fixtures").mkdir(parents=True)
+    (ringwatch.folder / "own.toml").write_text('[rules]\nfolder = "own"\n')
+    rule = (RULES_FOLDER / "card_cycling.cypher").read_text().replace('id = "card_cycling"', 'id = "mine"')
+    (own / "mine.cypher").write_text(rule)
+    assert "own/fixtures/mine.toml: missing" in ringwatch("rules", "test", "mine", "--config", "own.toml", code=2)
+    shutil.copy(FIXTURES_FOLDER / "card_cycling.toml", own / "fixtures" / "mine.toml")
+    assert "0 failed" in ringwatch("rules", "test", "mine", "--config", "own.toml")
     assert "card_testing: ok" in ringwatch("rules", "check")
     broken = ringwatch.folder / "broken.cypher"
     broken.write_text("MATCH (n) RETURN n")

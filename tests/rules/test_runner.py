@@ -20,7 +20,7 @@ from queries.loader import load_rule
 from queries.observer import Observer
 from queries.runner import Runner, Touches, runs
 from queries.spec import Rule, TouchedBy
-from tests.rules.rule_files import BODY, write_rule
+from tests.rules.rule_files import BODY, HEADER, write_rule
 from tests.transactions import MINUTE, NOON, transaction
 
 HOUR = 60 * MINUTE
@@ -232,6 +232,14 @@ def test_a_finding_is_sorted_and_without_repetition(rule: Rule) -> None:
     assert finding.evidence == ("t1", "t2")
     assert [(measure.name, measure.value, measure.threshold) for measure in finding.measures] == [("cards", 2, 2)]
     assert finding.identity == ("d",)
+
+
+def test_what_a_measure_means_is_told_with_the_values_that_it_names(tmp_path: Path) -> None:
+    header = HEADER.replace('"cards on the device"', '"cards in the window, min_cards at least, of min_coins"')
+    rule = load_rule(write_rule(tmp_path, header)).with_parameters({"window_ms": 5_400_000, "min_cards": 4})
+    row = {"anchor_label": "Device", "anchor": "d", "time": NOON, "device": "d", "cards": 5, "transactions": ["t"]}
+    (finding,) = Runner(cast(Graph, Recording([row])), []).evaluate(rule, touched(a=[NOON]))
+    assert finding.measures[0].means == "cards within 1.5 h, 4 at least, of min_coins"
 
 
 def test_a_late_event_tests_the_later_touches_again_as_far_as_the_window(rule: Rule, graph: Graph) -> None:

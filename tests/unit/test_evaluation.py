@@ -150,6 +150,12 @@ def test_a_ring_of_which_little_is_shown_is_found_all_the_same(folder: Path) -> 
     assert (overall.found, overall.half_shown) == (1, 0)
 
 
+def test_rings_of_another_stream_are_refused(folder: Path) -> None:
+    rings = lines(folder / "found.jsonl", ring("r", "z0", "z1"))
+    with pytest.raises(ConfigurationError, match="another stream"):
+        evaluate(read_truth(folder), read_reported(rings, None), 20)
+
+
 def test_a_budget_takes_the_riskiest_of_each_day(folder: Path, found: tuple[Path, Path]) -> None:
     chosen = within_budget(read_reported(*found), 1)
     assert [one.ring.ring_id for one in chosen] == ["r1", "r3"]
