@@ -1,7 +1,7 @@
 /*
 id = "device_farm"
 title = "Device farm"
-version = 8
+version = 9
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -12,11 +12,12 @@ rationale = """
 One device that within a day pays with cards that are new to it, for accounts that are hardly older than their first
 order or send their goods to one strange door, is run by somebody who holds other people's cards: a farm of emulators,
 or a single machine with a stolen list. Customers of long standing who meet at one device have homes of their own; a
-family has one home, but has been seen there before. Three cards do where every account says that it was just opened and
-nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Nor does
-a machine that nobody ever saw before, half of whose owners are strangers, change its address with every card: that is an
-emulator behind proxies. Wherever
-they live, min_residents people with a card each, of whom nobody was ever seen before, do not meet at a new machine.
+family has one home, but has been seen there before. Three cards do where every account says that it was just opened
+and nothing ties them, as a home does; and those who all live behind one door have to be more than a small family. Nor
+does a machine that nobody ever saw before, half of whose owners are strangers, change its address with every card:
+that is an emulator behind proxies. And new customers with a home each do not pay on one machine of some days from
+fewer IPs than they are: that is one person with invented homes. Wherever they live, min_residents people with a card
+each, of whom nobody was ever seen before, do not meet at a new machine.
 """
 source = "Unit21's examples (3 users per card, 5 per IP); typology 3 of the catalogue"
 blind_spots = """
@@ -31,13 +32,14 @@ for min_watch_ms, or if it orders to such a shared address that is new to it, no
 another one or says where the card is billed. Of min_residents accounts on one device that are all young, half of them
 told to be, all are strange. Nor is an address the own one of min_joint young accounts or more that share it with other
 young ones, on whatever device, all told to be so, while it has been known for less than min_watch_ms, at a shop that
-has been watched for longer: a farm has more machines than doors. Where no address of any of them is known, all are,
-unless all are told to be old and buy at one merchant, whose machine it may be. A smaller farm, or one of cards seen
-before, of accounts that each order to another address is triangulation. Without account_created an account counts as
-opened at its first transaction here, so that at the start of a stream guests whose purchases name no address look
-young, and the new tablet of a family of five like a farm. Point-of-sale and cash-machine traffic is left out, since a
-terminal belongs to the merchant. Of one hour only the first max_per_hour transactions at the device are read, and of
-these the first max_per_card of each card.
+has been watched for longer: a farm has more machines than doors. All are on a machine first seen less than
+min_watch_ms ago, at a shop that has been watched for longer, if all are told to be young, have an address each and
+fewer IPs than they are. Where no address of any of them is known, all are, unless all are told to be old and buy at
+one merchant, whose machine it may be. A smaller farm, or one of cards seen before, of accounts that each order to
+another address is triangulation. Without account_created an account counts as opened at its first transaction here, so
+that at the start of a stream guests whose purchases name no address look young, and the new tablet of a family of five
+like a farm. Point-of-sale and cash-machine traffic is left out, since a terminal belongs to the merchant. Of one hour
+only the first max_per_hour transactions at the device are read, and of these the first max_per_card of each card.
 """
 triage = "Do the owners share anything but the device (address, phone)? Were the cards seen before, elsewhere?"
 
@@ -47,12 +49,20 @@ card_ids = { role = "member", label = "Card" }
 account_ids = { role = "member", label = "Account" }
 transactions = { role = "evidence" }
 cards = { role = "measure", threshold = "min_young_cards", means = "cards that accounts used on the device for the first time in the window (min_cards at least, unless all accounts are young strangers)" }
-owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young ones without an address of their own or in a crowd of such, or at a strange one that they share" }
+owners = { role = "measure", threshold = "min_owners", means = "strange accounts on the device: young ones without an address of their own or in a crowd of such, on few IPs of a new machine, or at a strange one that they share" }
 strange_share = { role = "measure", threshold = "min_strange_share", means = "their share of the accounts on the device in the window" }
 
 [[false_positives]]
 name = "a phone that has just come out, whose fingerprint is the same for all who buy it"
 fixture = "new_model"
+
+[[false_positives]]
+name = "the same phone, bought by new customers who all live elsewhere"
+fixture = "new_model_for_new_customers"
+
+[[false_positives]]
+name = "new customers with homes of their own, at a public computer"
+fixture = "public_computer"
 
 [[false_positives]]
 name = "a family without accounts, whose cards are billed to one home"
@@ -302,17 +312,17 @@ WITH a, hub_since, installed,
               settled: homes[0].since}) AS window
 WITH a, hub_since, installed, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
-WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new,
+WITH a.id AS device, time, installed > time - $window_ms AS machine_is_new, installed > time - $min_watch_ms AS machine_is_young,
      [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
-WITH device, time, machine_is_new, window,
+WITH device, time, machine_is_new, machine_is_young, window,
      CASE WHEN machine_is_new AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) THEN window ELSE [] END AS news
-WITH device, time, machine_is_new, window,
+WITH device, time, machine_is_new, machine_is_young, window,
      size(reduce(ips = [], seen IN news | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END)) AS lines,
      size(reduce(cards = [], seen IN news | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END)) AS cards
-WITH device, time, machine_is_new, lines >= $min_cards AND cards >= $min_cards AS hopping, window
-WITH device, time, machine_is_new, hopping,
+WITH device, time, machine_is_new, machine_is_young, lines >= $min_cards AND cards >= $min_cards AS hopping, window
+WITH device, time, machine_is_new, machine_is_young, hopping,
      CASE WHEN NOT hopping AND any(seen IN window WHERE seen.named) THEN [seen IN window WHERE seen.named] ELSE window END AS window
-WITH device, time, machine_is_new, hopping, window,
+WITH device, time, machine_is_new, machine_is_young, hopping, window,
      reduce(ips = [], seen IN window | CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END) AS ips,
      reduce(cards = [], seen IN window | CASE WHEN seen.card IN cards THEN cards ELSE cards + [seen.card] END) AS cards
 WHERE size(window) >= $min_young_cards
@@ -320,6 +330,7 @@ WHERE size(window) >= $min_young_cards
        OR size(ips) >= $min_networks
        OR all(seen IN window WHERE coalesce(seen.told > time - $max_age_ms, false)))
 WITH device, time, hopping, window,
+     CASE WHEN machine_is_young AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) THEN size(ips) ELSE 0 END AS lines,
      machine_is_new AND size(cards) >= $min_residents AND all(seen IN window WHERE seen.known > time - $window_ms)
        AND any(seen IN window WHERE seen.watched <= time - $min_watch_ms) AS newcomers,
      reduce(found = [], seen IN window |
@@ -350,12 +361,14 @@ CALL {
          min(lowest) AS lowest, max(highest) AS highest, sum(drops) AS moved,
          sum(CASE WHEN drops > 0 OR (opened > time - $max_age_ms AND (own = 0 OR shared > 0))
                     OR (met > time - $window_ms AND watched <= time - $min_watch_ms AND shared > 0)
-                  THEN 1 ELSE 0 END) AS odd
+                  THEN 1 ELSE 0 END) AS odd,
+         sum(CASE WHEN own > 0 AND shared = 0 THEN 1 ELSE 0 END) AS lonely
 }
 WITH device, time, hopping AND 2 * strangers >= present AS hopping, window, present, young, nameless, housemates, unseen,
      coalesce(lowest = highest, false) AND moved = 0 AS neighbours,
      (housed = 0 AND (old < present OR any(seen IN window WHERE seen.shop <> window[0].shop)))
-       OR (present >= $min_residents AND fresh = present AND 2 * young >= present) AS unsettled,
+       OR (present >= $min_residents AND fresh = present AND 2 * young >= present)
+       OR (lines > 0 AND lines < present AND young = present AND lonely = present) AS unsettled,
      newcomers AND present >= $min_residents AS newcomers, odd
 WITH device, time, hopping, window, present, young, nameless, housemates, unseen, neighbours,
      CASE WHEN unsettled OR newcomers OR hopping THEN present ELSE odd END AS owners
