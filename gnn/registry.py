@@ -44,6 +44,11 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def address(self) -> str:
+        """Where this is, for people."""
+        return self._store.address
+
     def versions(self) -> list[Version]:
         """All versions, in the order in which they were registered."""
         names = [name for name in self._store.names("versions/") if name.endswith("/version.json")]

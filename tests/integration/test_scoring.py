@@ -272,6 +272,11 @@ def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path)
         assert "no model is promoted" in ringwatch("score", "--models", "models", code=2)
         ringwatch("run", "--source", "honest.jsonl", "--models", "models")  # goes on without one
         name = promote(model, tmp_path / "models")
+        trees = tmp_path / "models" / "versions" / name / "files" / "later" / "trees-0.txt"
+        whole = trees.read_bytes()
+        trees.write_text("damaged")
+        assert "later/trees-0.txt" in ringwatch("score", "--models", "models", code=2)
+        trees.write_bytes(whole)
         ringwatch("run", "--source", "ring.jsonl", "--models", "models")
         with closing(connect(engine.uri, engine.user, engine.password, database=engine.database)) as graph:
             rows = graph.read("MATCH (t:Transaction) RETURN t.id AS id, t.risk AS risk, t.risk_model AS model")
