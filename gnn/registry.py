@@ -33,7 +33,7 @@ def open_registry(address: str) -> Registry:
     """The registry at a folder's path or at ``gs://bucket/prefix``; it begins empty.
 
     Raises:
-        ConfigurationError: the address is neither, or what buckets need is not installed or set up.
+        ConfigurationError: the address is neither, or what buckets need is not installed.
     """
     return Registry(open_store(address))
 

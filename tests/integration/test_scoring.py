@@ -267,10 +267,12 @@ def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path)
     _write_stream(tmp_path / "ring.jsonl", RING)
     with (
         embedded_engine(f"embedded:{tmp_path / '.ringwatch'}") as engine,
-        closing(Ringwatch(tmp_path)) as ringwatch,
+        closing(Ringwatch(tmp_path, GOOGLE_APPLICATION_CREDENTIALS="none.json")) as ringwatch,
     ):
         assert "no model is promoted" in ringwatch("score", "--models", "models", code=2)
-        ringwatch("run", "--source", "honest.jsonl", "--models", "models")  # goes on without one
+        for models, trouble in (("models", "no model is promoted"), ("gs://bucket/models", "refuses")):
+            said = ringwatch("run", "--source", "honest.jsonl", "--models", models)  # goes on without one
+            assert said.count(trouble) == 1
         name = promote(model, tmp_path / "models")
         trees = tmp_path / "models" / "versions" / name / "files" / "later" / "trees-0.txt"
         whole = trees.read_bytes()
