@@ -21,9 +21,9 @@ from graph.checkpoints import Checkpoints
 from graph.driver import Graph, connect
 from graph.embedded import EmbeddedEngine, embedded_engine
 from graph.errors import Fenced, Unavailable
-from graph.events import Event, Transaction
+from graph.events import Entity, Event, Transaction
 from graph.schema import HOUR_MS
-from graph.scores import ScoreStore
+from graph.scores import Score, ScoreStore
 from graph.writer import GraphWriter
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.scoring import Scoring
@@ -152,6 +152,24 @@ def test_a_pass_gives_nodes_a_risk_and_makes_a_ring_that_is_explained(graph: Gra
     said = "\n".join(data["reasons"])
     assert "without its device that would be" in said
     assert f"scored by model {second.model}" in said
+
+
+def test_a_ring_s_risk_follows_what_passes_say_of_its_payments(graph: Graph, beside: Beside) -> None:
+    store = RingStore(graph)
+
+    def told() -> tuple[float | None, str | None]:
+        (ring,) = store.all()
+        assert ring.learned is not None
+        return ring.learned.risk, ring.learned.model
+
+    write(graph, [*HONEST, *RING])
+    beside.scoring.once()
+    scores = [Score(Entity("Transaction", one.transaction_id), 0.25) for one in RING]
+    beside.store.write(scores, model="another", time=RING[-1].event_time + 1)
+    assert told() == (0.25, "another")
+    # Retention takes payments before it forgets rings.
+    graph.write(lambda tx: tx.run("MATCH (t:Transaction) DETACH DELETE t"))
+    assert told() != (None, None)
 
 
 def test_a_pass_costs_what_has_changed(graph: Graph, beside: Beside) -> None:
