@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.cloud.storage import Blob, Client
+from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -33,17 +34,16 @@ _AWAY = (
 
 
 class CloudStore:
-    """The objects of a bucket below a prefix."""
+    """The objects of a bucket below a prefix. Credentials are looked for when something is asked of it."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        with translated(bucket):
-            self._bucket = Client().bucket(bucket)
+        self._name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
     @property
     def address(self) -> str:
         """``gs://bucket/prefix``."""
-        return f"{REMOTE}{self._bucket.name}/{self._prefix}".rstrip("/")
+        return f"{REMOTE}{self._name}/{self._prefix}".rstrip("/")
 
     def names(self, prefix: str = "") -> list[str]:
         """The objects below a prefix."""
@@ -53,8 +53,8 @@ class CloudStore:
 
     def read(self, name: str) -> Stored | None:
         """An object and its generation, by one request."""
-        blob = self._blob(name)
         with translated(self.address):
+            blob = self._blob(name)
             try:
                 content = blob.download_as_bytes(retry=_SMALL_FILES, timeout=_SMALL_FILES_TIMEOUT_S)
             except exceptions.NotFound:
@@ -87,6 +87,10 @@ class CloudStore:
         """Copy a file; it appears when it is whole, and large ones are resumed."""
         with translated(self.address):
             self._blob(name).upload_from_filename(path)
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        return Client().bucket(self._name)
 
     def _blob(self, name: str) -> Blob:
         return self._bucket.blob(self._prefix + name)

@@ -60,7 +60,7 @@ def hanging_together(
                 group.update(near)
                 frontier.extend(near)
         seen |= group
-        if len({payment.owner for payment in group}) >= criteria.min_owners:
+        if len({graph.owner(payment) for payment in group}) >= criteria.min_owners:
             yield sorted(group, key=lambda one: (one.time, one.transaction.transaction_id))
 
 
@@ -76,10 +76,11 @@ def finding_of(
     sharers: dict[Named, set[str]] = {}
     for payment in group:
         for entity in _ties(graph, payment, is_hub):
-            sharers.setdefault(entity, set()).add(payment.owner)
+            sharers.setdefault(entity, set()).add(graph.owner(payment))
     core = sorted(node_of(*entity) for entity, owners in sharers.items() if len(owners) > 1)
     if not core:
         return None
+    owners = {graph.owner(payment) for payment in group}
     members = {Entity("Card", payment.transaction.card) for payment in group}
     members |= {Entity("Account", account) for one in group if (account := one.transaction.account) is not None}
     risks = [payment.risk or 0.0 for payment in group]
@@ -104,7 +105,7 @@ def finding_of(
                 criteria.min_risk,
                 "how likely its payments are fraud, on average, each above the threshold by itself",
             ),
-            Measure("owners", len({one.owner for one in group}), criteria.min_owners, "owners of these payments"),
+            Measure("owners", len(owners), criteria.min_owners, "owners of these payments"),
             Measure("payments", len(group), None, "payments that hang together by what their owners share"),
         ),
         parameters={"min_risk": criteria.min_risk, "min_owners": criteria.min_owners},

@@ -54,9 +54,9 @@ def learn(
 ) -> Learned:
     """Train on rows ``train``; only ``fraud`` (n) of these, and of ``validate``, is looked at.
 
-    With rows to ``validate`` on, the epoch with the best average precision there is kept; without them all epochs
-    of the recipe are gone through. On several ``devices`` (all GPUs, if there are several) each learns from a part
-    of every batch, in a process of its own, and from what the others' parts say.
+    With rows to ``validate`` on, the epoch with the best average precision there is kept; without them, or without
+    fraud among them, all epochs of the recipe are gone through. On several ``devices`` (all GPUs, if there are
+    several) each learns from a part of every batch, in a process of its own, and from what the others' parts say.
     """
     count = devices or max(1, torch.cuda.device_count())
     fabric = Fabric(
@@ -115,7 +115,7 @@ def _fit(fabric: Fabric, *, lesson: _Lesson) -> tuple[dict[str, Floats], int]:
     loss_of = torch.nn.BCEWithLogitsLoss()
     best_score, best_state, best_epoch = -1.0, bare.state_dict(), recipe.epochs
     sample = None
-    if lesson.validate is not None:
+    if lesson.validate is not None and fraud[lesson.validate].any():
         sample = _thinned(fraud, lesson.validate, _VALIDATED_HONEST_PER_FRAUD, np.random.default_rng(0))
     for epoch in range(1, recipe.epochs + 1):
         network.train()

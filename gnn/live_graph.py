@@ -45,11 +45,6 @@ class Payment:
         """When it happened."""
         return self.transaction.event_time
 
-    @property
-    def owner(self) -> str:
-        """Whose it is: its account's, or its card's where no account is known."""
-        return self.transaction.account or self.transaction.card
-
 
 class LiveGraph:
     """Fed in the order of time; what is known later (labels) is taken in when its time has come."""
@@ -102,6 +97,12 @@ class LiveGraph:
     def of(self, entity: Named) -> Sequence[Payment]:
         """The latest payments of an entity, in the order in which they came."""
         return self._held.get(entity, ())
+
+    def owner(self, payment: Payment) -> str:
+        """Whose a payment is: its account's, else that which its card was last used with, else the card itself."""
+        card = payment.transaction.card
+        accounts = (one.transaction.account for one in (payment, *reversed(self.of(("card", card)))))
+        return next((account for account in accounts if account is not None), card)
 
     def around(self, payments: Iterable[Payment], later_ms: int, steps: int) -> View:
         """The payments and so many steps over their entities, as a dataset."""

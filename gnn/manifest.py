@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -27,10 +28,11 @@ class Part(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is in a snapshot. ``first`` and ``last`` are the times of its transactions (UTC epoch ms).
 
-    ``frauds`` counts the transactions that were ever called fraud.
+    ``frauds`` counts the transactions that were ever called fraud; ``labels_left_out``, by reason, the labels that
+    could not be used.
     """
 
     version: int
@@ -42,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int
     frauds: int
     parts: dict[str, Part]
+    labels_left_out: dict[str, int] = {}
 
     @property
     def features(self) -> FeatureSet:
@@ -58,7 +61,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
-def describe(folder: Path, *, origin: str, kinds: list[str], later_ms: int) -> Manifest:
+def describe(
+    folder: Path, *, origin: str, kinds: list[str], later_ms: int, labels_left_out: Mapping[str, int]
+) -> Manifest:
     """The manifest of the files in a folder."""
     times = pq.read_table(folder / "transactions.parquet", columns=["time"])["time"]
     labels = pq.read_table(folder / "labels.parquet", columns=["seq", "fraud"])
@@ -73,6 +78,7 @@ def describe(folder: Path, *, origin: str, kinds: list[str], later_ms: int) -> M
         transactions=len(times),
         frauds=pc.count_distinct(labels.filter(labels["fraud"])["seq"]).as_py(),
         parts={name: _part(folder / name) for name in FILES},
+        labels_left_out={why: count for why, count in sorted(labels_left_out.items()) if count},
     )
 
 

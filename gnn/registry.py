@@ -33,7 +33,7 @@ def open_registry(address: str) -> Registry:
     """The registry at a folder's path or at ``gs://bucket/prefix``; it begins empty.
 
     Raises:
-        ConfigurationError: the address is neither, or what buckets need is not installed or set up.
+        ConfigurationError: the address is neither, or what buckets need is not installed.
     """
     return Registry(open_store(address))
 
@@ -43,6 +43,11 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def address(self) -> str:
+        """Where this is, for people."""
+        return self._store.address
 
     def versions(self) -> list[Version]:
         """All versions, in the order in which they were registered."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 from gnn.batch_features import point_in_time_features
 from gnn.features import KINDS, feature_set
 from gnn.manifest import FILES, Manifest, describe
-from graph.errors import ConfigurationError, ServiceError
+from graph.errors import BadEvent, ConfigurationError, ServiceError
 from graph.events import Label, Transaction
 
 #: When a pass over the graph looks at a transaction again.
@@ -50,7 +51,7 @@ _LABELS = pa.schema([("transaction_id", pa.string()), ("fraud", pa.bool_()), ("k
 
 def write_snapshot(
     transactions: Iterable[Transaction],
-    labels: Iterable[Label],
+    labels: Iterable[Label | BadEvent],
     out: Path,
     *,
     origin: str,
@@ -58,7 +59,8 @@ def write_snapshot(
 ) -> Manifest:
     """Write a snapshot into a new folder. Of transactions with one id the first counts.
 
-    Labels of cards and rings name no transaction and are left out; ``origin`` says where all this is from.
+    Labels that are none, and those of cards, rings and transactions that are not there, are left out, and counted
+    in the manifest. ``origin`` says where all this is from.
 
     Raises:
         ConfigurationError: there are no transactions, or the folder has something in it.
@@ -79,19 +81,26 @@ def write_snapshot(
 
 
 def _written(
-    transactions: Iterable[Transaction], labels: Iterable[Label], folder: Path, origin: str, later_ms: int
+    transactions: Iterable[Transaction],
+    labels: Iterable[Label | BadEvent],
+    folder: Path,
+    origin: str,
+    later_ms: int,
 ) -> Manifest:
+    left_out: Counter[str] = Counter()
     staged, said = folder / "staged.parquet", folder / "said.parquet"
     if not _write_rows(staged, _TRANSACTIONS, _transaction_rows(transactions)):
         raise ConfigurationError("there are no transactions to take a snapshot of")
-    _write_rows(said, _LABELS, _label_rows(labels))
+    _write_rows(said, _LABELS, _label_rows(labels, left_out))
     engine = ibis.duckdb.connect()
     try:
         engine.raw_sql(f"SET temp_directory = '{folder / 'spill'}'")
         ordered = _ordered(engine.read_parquet(staged))
         ordered.to_parquet(folder / "transactions.parquet")
         history = engine.read_parquet(folder / "transactions.parquet")
-        _known(engine.read_parquet(said), history).to_parquet(folder / "labels.parquet")
+        spoken = engine.read_parquet(said)
+        left_out["unknown_transaction"] = spoken.anti_join(history, "transaction_id").count().to_pyarrow().as_py()
+        _known(spoken, history).to_parquet(folder / "labels.parquet")
         told = engine.read_parquet(folder / "labels.parquet")
         present = history.aggregate(**{kind: history[field].count() for kind, field in KINDS.items()}).to_pyarrow()
         kinds = [kind for kind in KINDS if present[kind][0].as_py()]
@@ -104,7 +113,7 @@ def _written(
         engine.disconnect()
     for path in (staged, said):
         path.unlink()
-    manifest = describe(folder, origin=origin, kinds=kinds, later_ms=later_ms)
+    manifest = describe(folder, origin=origin, kinds=kinds, later_ms=later_ms, labels_left_out=left_out)
     (folder / "manifest.json").write_bytes(manifest.encoded())
     return manifest
 
@@ -130,10 +139,15 @@ def _transaction_rows(transactions: Iterable[Transaction]) -> Iterator[tuple[obj
         )
 
 
-def _label_rows(labels: Iterable[Label]) -> Iterator[tuple[object, ...]]:
+def _label_rows(labels: Iterable[Label | BadEvent], left_out: Counter[str]) -> Iterator[tuple[object, ...]]:
+    """Rows of what was said of transactions; ``left_out`` counts the rest by reason."""
     for label in labels:
-        if label.subject.label == "Transaction":
+        if isinstance(label, BadEvent):
+            left_out[label.reason] += 1
+        elif label.subject.label == "Transaction":
             yield label.subject.id, label.verdict == "fraud", label.time
+        else:
+            left_out[f"of_a_{label.subject.label.lower()}"] += 1
 
 
 def _ordered(staged: ir.Table) -> ir.Table:

@@ -82,7 +82,7 @@ def open_store(address: str) -> Store:
     """The store at a folder's path or at ``gs://bucket/prefix``; neither has to exist yet.
 
     Raises:
-        ConfigurationError: the address is neither, or what buckets need is not installed or set up.
+        ConfigurationError: the address is neither, or what buckets need is not installed.
     """
     if not is_remote(address):
         return FolderStore(Path(address))

@@ -88,14 +88,14 @@ class GraphHistory:
         yield from self._labels
 
 
-def labels_at(codec: Codec, address: str) -> Iterator[Label]:
-    """The labels at an address; bad rows are left out."""
+def labels_at(codec: Codec, address: str) -> Iterator[Label | BadEvent]:
+    """The labels at an address, and in the place of a bad row what is wrong with it."""
     decoder = LabelCodec(codec)
     for row in history_rows(address, COLUMNS):
         try:
             yield decoder.decode(row)
-        except BadEvent:
-            continue
+        except BadEvent as error:
+            yield error
 
 
 def _fields(value: Any) -> Mapping[str, Any]:

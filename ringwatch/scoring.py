@@ -100,7 +100,7 @@ class _Model(NamedTuple):
 
 
 class Scoring:
-    """Follows the promoted model and the graph, pass by pass.
+    """Follows the ``promoted`` model and the graph, pass by pass.
 
     What models count by is held in memory and read back from the graph at the first pass, and whenever a model
     that looks at other kinds of entities is promoted. A model that cannot be loaded leaves the one before in use.
@@ -117,7 +117,7 @@ class Scoring:
     ) -> None:
         self._graph = graph
         self._store = store
-        self._promoted = promoted
+        self.promoted = promoted
         self._assembler = assembler
         self._criteria = criteria
         self._metrics = metrics
@@ -135,7 +135,7 @@ class Scoring:
             Fenced: another scorer has claimed the graph.
         """
         started = time.monotonic()
-        self._promoted.refresh()
+        self.promoted.refresh()
         model = self._model = self._to_use()
         if model is None:
             return Summary(None)
@@ -172,7 +172,7 @@ class Scoring:
 
     def _to_use(self) -> _Model | None:
         """The promoted model; the one before while that cannot be loaded, and neither if there is none."""
-        version, folder = self._promoted.version, self._promoted.folder
+        version, folder = self.promoted.version, self.promoted.folder
         before = self._model if self._caught_up else None
         if version is None or folder is None or (before is not None and before.version == version):
             return before

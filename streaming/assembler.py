@@ -20,7 +20,7 @@ from streaming.metrics import Metrics
 from streaming.publishers import Publisher
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_settings import RingSettings
-from streaming.ring_state import Ring, Update
+from streaming.ring_state import Update
 from streaming.ring_store import Letter, RingStore, StaleBookError
 from streaming.rings import RingBook
 
@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 SCORES_LANE = "scores"
 
 _RELAY_EVERY_S = 1.0
-
-#: How many of a ring's payments a model is asked about, the latest.
-_MOST_SCORED = 500
 
 
 class Assembler:
@@ -192,9 +189,8 @@ class Assembler:
             self._take(detection)
         self._apply_allow_list()
         updates = self._book.updates()
-        if due := {update.ring.id: update.ring for update in updates if update.changes}:
-            for ring_id, learned in self._store.learned({key: _latest(ring) for key, ring in due.items()}).items():
-                due[ring_id].learned = learned
+        if due := [update.ring for update in updates if update.changes]:
+            self._store.ask_models(due)
         letters = self._letters(updates, lane)
         mark = BatchMark(self._checkpoints, "assembled", ends)
 
@@ -266,8 +262,3 @@ class Assembler:
                 ids=ids,
             )
         }
-
-
-def _latest(ring: Ring) -> list[str]:
-    """The ids of its latest payments."""
-    return sorted(ring.evidence, key=lambda key: (ring.evidence[key].time, key))[-_MOST_SCORED:]

@@ -108,7 +108,7 @@ class Typology(msgspec.Struct):
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """What a model makes of a ring's payments, as of its last alert: their mean ``risk``, and how many it scored.
+    """What a model made of a ring's payments when it was last asked: their mean ``risk``, and how many it scored.
 
     ``risk`` and ``model`` (its version) are ``None`` where it has scored none of those that were asked about.
     """

@@ -9,7 +9,7 @@ takes the same lock, and counts the verdicts there.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -25,6 +25,8 @@ from streaming.risk import Calibration
 _Read = Callable[..., list[Row]]
 
 _PAGE = 500
+#: How many of a ring's payments a model is asked about, the latest.
+_MOST_SCORED = 500
 _decoder = msgspec.json.Decoder(Ring)
 _OUTBOX = "MATCH (o:Outbox {lane: $lane}) RETURN o.number AS number, o.key AS key, o.body AS body ORDER BY number"
 _BY_ID = "UNWIND $ids AS id MATCH (r:Ring {id: id}) RETURN r.id AS id, r.state AS state"
@@ -67,8 +69,14 @@ class RingStore:
         return _load(self._graph.read, query, live=list(LIVE))
 
     def by_ids(self, ring_ids: Iterable[str]) -> dict[str, Ring]:
-        """Stored rings by id, whatever their status; a merged one resolves to the ring that it ended in."""
-        return _resolved(self._graph.read, ring_ids)
+        """Stored rings by id, whatever their status; a merged one resolves to the ring that it ended in.
+
+        What models say of them is as of now, for a pass scores payments of rings that it does not change.
+        """
+        found = _resolved(self._graph.read, ring_ids)
+        if found:
+            self.ask_models(found.values())
+        return found
 
     def all(self, member: Entity | None = None) -> Iterator[Ring]:
         """Every stored ring but the merged ones, oldest first; with ``member``, only those it belongs to."""
@@ -145,17 +153,23 @@ class RingStore:
             for row in rows
         }
 
-    def learned(self, payments: Mapping[str, Sequence[str]]) -> dict[str, Learned]:
-        """What models say of rings, by the transactions of each; of several models the last to score is named."""
+    def ask_models(self, rings: Iterable[Ring]) -> None:
+        """Let rings say what models say of their latest payments now; of several the last to score is named.
+
+        What was said of payments that are gone stays.
+        """
+        asked = {ring.id: (ring, _latest(ring)) for ring in rings}
         scored: defaultdict[str, list[Row]] = defaultdict(list)
         for row in self._graph.read(
             "UNWIND $rings AS ring UNWIND ring.payments AS id MATCH (t:Transaction {id: id}) "
             "WHERE t.risk IS NOT NULL "
             "RETURN ring.id AS ring, t.risk AS risk, t.risk_model AS model, t.risk_time AS time",
-            rings=[{"id": ring_id, "payments": list(ids)} for ring_id, ids in payments.items()],
+            rings=[{"id": ring_id, "payments": payments} for ring_id, (_, payments) in asked.items()],
         ):
             scored[row["ring"]].append(row)
-        return {ring_id: _learned(scored[ring_id], len(ids)) for ring_id, ids in payments.items()}
+        for ring_id, (ring, payments) in asked.items():
+            if ring_id in scored or ring.learned is None or ring.learned.risk is None:
+                ring.learned = _learned(scored[ring_id], len(payments))
 
     def outbox(self, lane: str) -> list[Letter]:
         """The alerts of a lane that are not known to be published, oldest first."""
@@ -227,6 +241,11 @@ class RingStore:
             last = letters[-1]
             tx.run("MERGE (l:Ledger {id: $id}) SET l.number = $number", id=f"lane|{last.lane}", number=last.number)
         return int(new_version)
+
+
+def _latest(ring: Ring) -> list[str]:
+    """The ids of its latest payments."""
+    return sorted(ring.evidence, key=lambda key: (ring.evidence[key].time, key))[-_MOST_SCORED:]
 
 
 def _learned(rows: Sequence[Row], asked: int) -> Learned:

@@ -50,8 +50,8 @@ def score(
     ):
         if pause_s is None:
             done = scoring.once()
-            if done.model is None:
-                raise ConfigurationError(f"no model is promoted in {settings.scores.models}")
+            if scoring.promoted.trouble is not None:
+                raise scoring.promoted.trouble
             sys.stderr.write(f"{done.in_words()}\n")
             if report is not None:
                 write_report(report, done._asdict())

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gnn.transfer import MANIFEST, published
-from graph.errors import ConfigurationError
+from graph.errors import BadEvent, ConfigurationError
 from graph.events import Label
 from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, MoreMappings, TimeFormat
@@ -61,7 +61,7 @@ def snapshot(
         raise ConfigurationError("--labels and --fraud are two ways to say the same: give one")
     codec = Codec(tokenizer_for(settings), parse_mapping([*(mappings or []), *(more_mappings or [])]), time_format)
     files = LabelledHistory(codec, source)
-    told: Iterable[Label] = ()
+    told: Iterable[Label | BadEvent] = ()
     if labels is not None:
         told = labels_at(codec, labels)
     elif fraud is not None:
@@ -72,7 +72,9 @@ def snapshot(
     _write(files, told, out, source)
 
 
-def _write(history: LabelledHistory | GraphHistory, labels: Iterable[Label], out: str, origin: str) -> None:
+def _write(
+    history: LabelledHistory | GraphHistory, labels: Iterable[Label | BadEvent], out: str, origin: str
+) -> None:
     from gnn.snapshot import write_snapshot  # what it needs is not everywhere, and takes long to import
 
     shown = shown_progress(lambda: f"{history.read:,} read, {history.bad:,} bad")
@@ -82,3 +84,6 @@ def _write(history: LabelledHistory | GraphHistory, labels: Iterable[Label], out
         f"{out}: {manifest.transactions:,} transactions ({', '.join(manifest.kinds)}), "
         f"{manifest.frauds:,} called fraud, {history.bad:,} bad rows left out"
     )
+    if left_out := manifest.labels_left_out:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in left_out.items())
+        typer.echo(f"{sum(left_out.values()):,} labels left out: {reasons}")

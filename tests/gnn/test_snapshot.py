@@ -63,6 +63,31 @@ def test_what_was_known_when(tmp_path: Path) -> None:
     assert dataset.fraud_by(200).tolist() == [False, False, False]
 
 
+def test_labels_that_are_left_out_are_counted_by_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGWATCH_CARD_KEY", "a key of sixteen bytes or more")
+    paid = [
+        {"transaction_id": f"t{n}", "event_time": "2025-01-01T00:00:00Z", "card": f"c{n}", "amount": 1}
+        for n in range(3)
+    ]
+    said = {"verdict": "fraud", "source": "chargeback", "time": "2025-01-09T00:00:00Z"}
+    told = [
+        *({"transaction_id": known} for known in ("t0", "t0", "t7", "t8")),
+        {"transaction_id": "t1", "time": "soon"},
+        {"card": "c1"},
+        {"ring_id": "ring-1"},
+    ]
+    for name, rows in (("paid", paid), ("said", [said | one for one in told])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    source, labels, out = (str(tmp_path / name) for name in ("paid.jsonl", "said.jsonl", "s"))
+    done = CliRunner().invoke(app, ["snapshot", "--source", source, "--labels", labels, "--out", out])
+    assert done.exit_code == 0, done.output
+    assert "3 transactions (card), 1 called fraud, 0 bad rows left out" in done.output
+    assert "5 labels left out: bad_time 1, of_a_card 1, of_a_ring 1, unknown_transaction 2" in done.output
+    assert read_manifest(tmp_path / "s").labels_left_out["unknown_transaction"] == 2
+    done = CliRunner().invoke(app, ["snapshot", "--source", source, "--out", str(tmp_path / "unlabelled")])
+    assert "labels left out" not in done.output
+
+
 def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
     assert set(read_manifest(tmp_path / "s").parts) == set(FILES)

@@ -67,6 +67,14 @@ def test_two_devices_learn_what_one_does(folder: Path) -> None:
     assert abs(alone - together) < 0.05
 
 
+@pytest.mark.filterwarnings("error:No positive class")
+def test_without_fraud_to_judge_epochs_by_all_of_them_are_gone_through(folder: Path) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    honest = split.validated[~fraud[split.validated]]
+    assert learn(dataset, fraud, split.learned, RECIPE, 0, validate=honest).epochs == RECIPE.epochs
+
+
 def test_what_is_stored_says_the_same(folder: Path, card: Card) -> None:
     dataset, _ = load_dataset(folder / "snapshot")
     split, fraud = labelled_split(dataset, 2)

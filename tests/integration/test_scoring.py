@@ -21,9 +21,9 @@ from graph.checkpoints import Checkpoints
 from graph.driver import Graph, connect
 from graph.embedded import EmbeddedEngine, embedded_engine
 from graph.errors import Fenced, Unavailable
-from graph.events import Event, Transaction
+from graph.events import Entity, Event, Transaction
 from graph.schema import HOUR_MS
-from graph.scores import ScoreStore
+from graph.scores import Score, ScoreStore
 from graph.writer import GraphWriter
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.scoring import Scoring
@@ -154,6 +154,24 @@ def test_a_pass_gives_nodes_a_risk_and_makes_a_ring_that_is_explained(graph: Gra
     assert f"scored by model {second.model}" in said
 
 
+def test_a_ring_s_risk_follows_what_passes_say_of_its_payments(graph: Graph, beside: Beside) -> None:
+    store = RingStore(graph)
+
+    def told() -> tuple[float | None, str | None]:
+        (ring,) = store.all()
+        assert ring.learned is not None
+        return ring.learned.risk, ring.learned.model
+
+    write(graph, [*HONEST, *RING])
+    beside.scoring.once()
+    scores = [Score(Entity("Transaction", one.transaction_id), 0.25) for one in RING]
+    beside.store.write(scores, model="another", time=RING[-1].event_time + 1)
+    assert told() == (0.25, "another")
+    # Retention takes payments before it forgets rings.
+    graph.write(lambda tx: tx.run("MATCH (t:Transaction) DETACH DELETE t"))
+    assert told() != (None, None)
+
+
 def test_a_pass_costs_what_has_changed(graph: Graph, beside: Beside) -> None:
     write(graph, HONEST)
     beside.scoring.once()
@@ -267,11 +285,18 @@ def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path)
     _write_stream(tmp_path / "ring.jsonl", RING)
     with (
         embedded_engine(f"embedded:{tmp_path / '.ringwatch'}") as engine,
-        closing(Ringwatch(tmp_path)) as ringwatch,
+        closing(Ringwatch(tmp_path, GOOGLE_APPLICATION_CREDENTIALS="none.json")) as ringwatch,
     ):
         assert "no model is promoted" in ringwatch("score", "--models", "models", code=2)
-        ringwatch("run", "--source", "honest.jsonl", "--models", "models")  # goes on without one
+        for models, trouble in (("models", "no model is promoted"), ("gs://bucket/models", "refuses")):
+            said = ringwatch("run", "--source", "honest.jsonl", "--models", models)  # goes on without one
+            assert said.count(trouble) == 1
         name = promote(model, tmp_path / "models")
+        trees = tmp_path / "models" / "versions" / name / "files" / "later" / "trees-0.txt"
+        whole = trees.read_bytes()
+        trees.write_text("damaged")
+        assert "later/trees-0.txt" in ringwatch("score", "--models", "models", code=2)
+        trees.write_bytes(whole)
         ringwatch("run", "--source", "ring.jsonl", "--models", "models")
         with closing(connect(engine.uri, engine.user, engine.password, database=engine.database)) as graph:
             rows = graph.read("MATCH (t:Transaction) RETURN t.id AS id, t.risk AS risk, t.risk_model AS model")
