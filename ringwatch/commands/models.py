@@ -101,7 +101,7 @@ def promote(
     elif snapshot is None:
         raise ConfigurationError(f"--snapshot says what to compare {version} and {standing.current} on")
     elif not _challenged(registry, standing, version, snapshot, reason, by):
-        return
+        raise typer.Exit(1)
     typer.echo(f"{version} is in use")
 
 
