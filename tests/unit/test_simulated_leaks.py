@@ -115,7 +115,7 @@ def learned_before(values: Sequence[Any], fraud: Flags) -> Numbers:
     half, some = len(values) // 2, codes.max() + 1
     all_of = np.bincount(codes[:half], minlength=some)
     bad = np.bincount(codes[:half], weights=fraud[:half], minlength=some)
-    rates = ((bad + 20 * fraud[:half].mean()) / (all_of + 20))[codes]
+    rates: Numbers = ((bad + 20 * fraud[:half].mean()) / (all_of + 20))[codes]
     rates[:half] = np.nan
     return rates
 
