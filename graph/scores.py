@@ -40,6 +40,14 @@ class Score(NamedTuple):
     embedding: list[float] | None = None
 
 
+class LastPass(NamedTuple):
+    """Which model the last pass used, at which moment (event time, epoch ms), and how many payments wait since."""
+
+    model: str
+    time: int
+    waiting: int
+
+
 def leave(tx: Tx, transactions: Sequence[Transaction], labels: Iterable[Label]) -> None:
     """Leave a batch for the scorer, if there is one, as part of ``tx``."""
     about = [label for label in labels if label.subject.label == "Transaction"]
@@ -127,6 +135,17 @@ class ScoreStore:
         rows = tx.run("MATCH (s:Scorer {id: 'ringwatch'}) SET s.owner = s.owner RETURN s.owner AS owner")
         if not rows or rows[0]["owner"] != self._owner:
             raise Fenced("another scorer has taken over this graph")
+
+
+def last_pass(graph: Graph) -> LastPass | None:
+    """How far scoring has got (``None``: nobody has ever scored this graph)."""
+    rows = graph.read(
+        "MATCH (s:Scorer {id: 'ringwatch'}) WHERE s.time IS NOT NULL RETURN s.model AS model, s.time AS time"
+    )
+    if not rows:
+        return None
+    [count] = graph.read("MATCH (u:Unscored) RETURN sum(size(u.transactions)) AS waiting")
+    return LastPass(**rows[0], waiting=count["waiting"])
 
 
 def embeddings(graph: Graph, entities: Iterable[Entity], size: int) -> dict[Entity, list[float]]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from graph import schema
 from graph.driver import Graph
 from graph.errors import RingwatchError
+from graph.scores import last_pass
 from queries.operation import standing
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.wide import wide_console
@@ -101,7 +102,7 @@ def _graph(settings: Settings) -> list[Finding]:
         rings = RingStore(graph).count()
         counted = ", ".join(f"{count} {status}" for status, count in sorted(rings.items())) or "none"
         findings.append(Finding("rings", counted))
-        findings.append(_operation(graph))
+        findings += [_operation(graph), _scores(graph)]
     return findings
 
 
@@ -111,6 +112,18 @@ def _operation(graph: Graph) -> Finding:
     seen = [f"{rule_id} is muted until {rfc3339(until)} (event time)" for rule_id, until in muted.items()]
     seen += [f"{anchors:,} anchors wait for {rule_id}" for rule_id, anchors in waiting.items()]
     return Finding("rules at work", "; ".join(seen) or "none is muted, nothing waits")
+
+
+def _scores(graph: Graph) -> Finding:
+    """How old the learned part is: with a scorer that has ended, more and more waits."""
+    done = last_pass(graph)
+    if done is None:
+        return Finding("scores", "no pass has ever scored this graph")
+    return Finding(
+        "scores",
+        f"last pass by model {done.model}, as of {rfc3339(done.time)} (event time); "
+        f"{done.waiting:,} payments wait for the next",
+    )
 
 
 def _topic(settings: Settings, address: str) -> list[Finding]:

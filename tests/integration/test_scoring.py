@@ -23,7 +23,7 @@ from graph.embedded import EmbeddedEngine, embedded_engine
 from graph.errors import Fenced, Unavailable
 from graph.events import Entity, Event, Transaction
 from graph.schema import HOUR_MS
-from graph.scores import Score, ScoreStore
+from graph.scores import Score, ScoreStore, last_pass
 from graph.writer import GraphWriter
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.scoring import Scoring
@@ -174,8 +174,12 @@ def test_a_ring_s_risk_follows_what_passes_say_of_its_payments(graph: Graph, bes
 
 def test_a_pass_costs_what_has_changed(graph: Graph, beside: Beside) -> None:
     write(graph, HONEST)
+    assert last_pass(graph) is None
     beside.scoring.once()
     write(graph, RING[:1])
+    done = last_pass(graph)
+    assert done is not None
+    assert (done.time, done.waiting) == (HONEST[-1].event_time, 1)
     assert beside.scoring.once().payments == 1 + len(YOUNG)
     assert beside.scoring.once().payments == 0
     assert graph.read("MATCH (u:Unscored) RETURN u") == []
