@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from gnn.card import Card
-from gnn.contenders import CONTENDERS, SERVABLE
+from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import ask, learn
-from gnn.measures import calibrated, measure, reliability
+from gnn.measures import calibrated, gain, measure, reliability
 from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from gnn.storage import load
@@ -52,6 +52,44 @@ def test_the_graph_tells_what_a_payment_by_itself_does_not(card: Card) -> None:
 def test_a_network_learns_what_its_entities_did(card: Card) -> None:
     told = card.moments["later"].contenders
     assert told["network"].average_precision > told["row"].average_precision + 0.2
+
+
+@pytest.mark.parametrize(
+    ("seen", "promoted"),
+    [
+        ({"labels": 0.50, "embeddings": 0.52, "blend": 0.54, "network": 0.56}, "labels"),
+        ({"labels": 0.2, "embeddings": 0.50, "blend": 0.53, "network": 0.56}, "embeddings"),
+        ({"labels": 0.2, "embeddings": 0.2, "blend": 0.50, "network": 0.56}, "blend"),
+        ({"labels": 0.2, "embeddings": 0.2, "blend": 0.2, "network": 0.9}, "network"),
+        ({"labels": 0.9, "embeddings": 0.2, "blend": 0.2, "network": 0.2}, "labels"),
+        ({"labels": 0.2, "mlp": 0.9}, "labels"),
+    ],
+)
+def test_the_simplest_is_promoted_unless_another_is_ahead_beyond_the_noise(
+    folder: Path, seen: dict[str, float], promoted: str
+) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    field = Field(dataset, fraud, split, RECIPE, later=False)
+    rng = np.random.default_rng(0)
+    noise, luck = rng.uniform(size=(2, len(split.validated)))
+
+    def outcome(share: float) -> Outcome:
+        """Scores that see so large a share of the frauds, and are chance otherwise."""
+        scores = np.where(fraud[split.validated] & (luck < share), 1.0, 0.9 * noise)[None]
+        return Outcome([], scores, scores)
+
+    assert best(field, {name: outcome(share) for name, share in reversed(seen.items())}) == promoted
+
+
+def test_a_gain_is_nothing_beside_oneself_and_beyond_the_noise_where_it_is_large() -> None:
+    rng = np.random.default_rng(0)
+    fraud = rng.uniform(size=1000) < 0.1
+    blind, seeing = rng.uniform(size=1000), np.where(fraud, 0.8, 0.2) + rng.uniform(0, 0.5, 1000)
+    assert gain(fraud, blind, blind) == (0, 0)
+    low, high = gain(fraud, blind, seeing)
+    assert 0.5 < low < high < 1
+    assert gain(fraud, seeing, blind) == pytest.approx((-high, -low))
 
 
 def test_two_devices_learn_what_one_does(folder: Path) -> None:
