@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
+from typer.testing import CliRunner
 
 from gnn.card import Card
 from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
@@ -20,6 +23,7 @@ from gnn.snapshot import write_snapshot
 from gnn.storage import load
 from gnn.training import MOMENTS, labelled_split, train
 from graph.errors import ConfigurationError
+from ringwatch.cli import app
 from tests.gnn.histories import DAY_MS, START, bursts, dataset_of, label
 
 RECIPE = Recipe(epochs=2, hidden=16, embedding=4, fan_out=(6, 2))
@@ -144,6 +148,35 @@ def test_labels_count_only_once_they_are_known(folder: Path) -> None:
     assert dataset.times[split.train[-1]] <= begin - 2 * DAY_MS
     assert (dataset.fraud_known_at[split.train][fraud[split.train]] <= begin).all()
     assert dataset.times[split.test[-1]] <= dataset.times[-1] - 2 * DAY_MS
+
+
+def test_it_is_said_where_complaints_take_longer_than_is_assumed(tmp_path: Path) -> None:
+    transactions, labels = bursts(3, 1600)
+    # Every third fraud is known after a day, the others only after nine.
+    late = [
+        one if place % 3 == 0 else replace(one, time=one.time + 8 * DAY_MS) for place, one in enumerate(labels)
+    ]
+    write_snapshot(transactions, late, tmp_path / "snapshot", origin="test")
+
+    def trained(complaint_days: int) -> tuple[str, Card, str]:
+        out = tmp_path / f"model-{complaint_days}"
+        command = ["train", "--snapshot", str(tmp_path / "snapshot"), "--out", str(out), "--seeds", "1"]
+        done = CliRunner().invoke(
+            app, [*command, "--trees-only", "--complaint-days", str(complaint_days)], catch_exceptions=False
+        )
+        assert done.exit_code == 0, done.output
+        card = msgspec.json.decode((out / "card.json").read_bytes(), type=Card)
+        return done.stderr, card, (out / "card.md").read_text()
+
+    said, card, text = trained(2)
+    [warning] = [line for line in said.splitlines() if "warning" in line]
+    assert "33% were known within 2 days, half of all after 9" in warning
+    assert card.known_in_time == pytest.approx(1 / 3, abs=0.02)
+    assert "33% were so within 2 days" in text
+    said, card, text = trained(9)
+    assert "warning" not in said
+    assert card.known_in_time == 1
+    assert "100% were so within 9 days" in text
 
 
 def test_too_little_fraud_is_said(tmp_path: Path) -> None:
