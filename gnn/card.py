@@ -85,8 +85,8 @@ def _lines(card: Card) -> Iterator[str]:
 def _known_in_time(card: Card) -> Iterator[str]:
     if card.known_in_time is not None:
         yield (
-            f"- Of the transactions to learn from that were ever called fraud, {card.known_in_time:.0%} were so "
-            f"within {card.complaint_days} days."
+            f"- Of the transactions to learn from that were ever called fraud, {card.known_in_time:.0%} were "
+            f"known within {card.complaint_days} days."
         )
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
-from gnn.card import Card
+import ringwatch
+from gnn.card import Card, write_card
 from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import ask, learn
@@ -128,6 +129,13 @@ def test_the_card_is_there_for_people_and_programs(folder: Path, card: Card) -> 
         assert (folder / "model" / f"reliability-{moment}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_card_of_the_model_that_is_shipped_is_what_would_be_written_now(tmp_path: Path) -> None:
+    shipped = Path(ringwatch.__file__).parent / "demo_model"
+    write_card(msgspec.json.decode((shipped / "card.json").read_bytes(), type=Card), tmp_path)
+    for name in ("card.json", "card.md"):
+        assert (tmp_path / name).read_text() == (shipped / name).read_text()
+
+
 def test_a_damaged_model_is_refused(folder: Path, card: Card, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no model"):
         load(tmp_path)
@@ -172,11 +180,11 @@ def test_it_is_said_where_complaints_take_longer_than_is_assumed(tmp_path: Path)
     [warning] = [line for line in said.splitlines() if "warning" in line]
     assert "33% were known within 2 days, half of all after 9" in warning
     assert card.known_in_time == pytest.approx(1 / 3, abs=0.02)
-    assert "33% were so within 2 days" in text
+    assert "33% were known within 2 days" in text
     said, card, text = trained(9)
     assert "warning" not in said
     assert card.known_in_time == 1
-    assert "100% were so within 9 days" in text
+    assert "100% were known within 9 days" in text
 
 
 def test_too_little_fraud_is_said(tmp_path: Path) -> None:
