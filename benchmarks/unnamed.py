@@ -26,7 +26,6 @@ from ringwatch.commands.run import run_worker
 from ringwatch.composition import RunOptions
 from ringwatch.evaluation.found import read_reported
 from ringwatch.evaluation.measures import Figures, measure
-from ringwatch.evaluation.report import said
 from ringwatch.evaluation.truth import Truth, read_truth
 from ringwatch.labelled_history import LabelledHistory, labels_at
 from ringwatch.scoring import opened_scoring
@@ -64,12 +63,16 @@ def main() -> None:
         for column in ("what looks", *(f"recall of {name}" for name in chosen.off), "of all rings", "precision"):
             shown.add_column(column, justify="right")
         for way, figures in ways(folder, truth, chosen.off):
-            recalls = (
-                figures.by_typology[name].recall if name in figures.by_typology else None for name in chosen.off
-            )
-            cells = (*recalls, figures.overall.recall, figures.precision)
-            shown.add_row(way, *(said(value, "{:.3f}") for value in cells))
+            shown.add_row(way, *cells(figures, chosen.off))
         console.print(shown)
+
+
+def cells(figures: Figures, off: Sequence[str]) -> Iterator[str]:
+    """Recall of each typology that is off and of all rings, and precision, each with the rings it rests on."""
+    for one in (*map(figures.by_typology.get, off), figures.overall):
+        yield f"{one.recall:.2f} ({one.found} of {one.rings})" if one else "–"
+    true = figures.reported - figures.false_alarms
+    yield f"{true / figures.reported:.2f} ({true} of {figures.reported})" if figures.reported else "–"
 
 
 def learn(folder: Path, *, trees_only: bool) -> None:

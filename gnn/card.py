@@ -25,13 +25,18 @@ class MomentCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is to be known of a model. ``learned_until`` and ``measured_from`` are epoch ms."""
+    """All that is to be known of a model. ``learned_until`` and ``measured_from`` are epoch ms.
+
+    ``known_in_time`` is the share of the fraud to learn from that was known within ``complaint_days``; cards of
+    before it was counted have none.
+    """
 
     snapshot: Manifest
     snapshot_digest: str
     complaint_days: int
     learned_until: int
     measured_from: int
+    known_in_time: float | None = None
     moments: dict[str, MomentCard]
 
 
@@ -61,6 +66,7 @@ def _lines(card: Card) -> Iterator[str]:
         "at the end.",
         f"- Complaints are given {card.complaint_days} days: what is younger is neither learned from nor measured "
         "on. What nobody complained of by then counts as honest, and so does what was cleared later.",
+        *_known_in_time(card),
         "- Honest transactions are thinned in the network's training, anew in each epoch; probabilities are put "
         "right afterwards by a logistic curve through validation rows.",
         "",
@@ -74,6 +80,14 @@ def _lines(card: Card) -> Iterator[str]:
         "- Windows reach back a year at most; what is older is forgotten.",
         "- A score is a reason to look, not to refuse: nothing here was tested for fairness between groups.",
     )
+
+
+def _known_in_time(card: Card) -> Iterator[str]:
+    if card.known_in_time is not None:
+        yield (
+            f"- Of the transactions to learn from that were ever called fraud, {card.known_in_time:.0%} were "
+            f"known within {card.complaint_days} days."
+        )
 
 
 def _moment_lines(moment: str, told: MomentCard, card: Card) -> Iterator[str]:

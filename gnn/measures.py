@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -93,18 +93,41 @@ def _at_budget(fraud: NDArray[np.bool_], scores: NDArray[np.float64], share: flo
     return AtBudget(share, recall=hits / int(fraud.sum()), precision=hits / opened)
 
 
+def gain(fraud: NDArray[np.bool_], one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+    """How much more average precision other scores (n) have than one has: the middle 95 % of the paired bootstrap.
+
+    Transactions are drawn anew with replacement, the same for both.
+    """
+    return _middle(
+        average_precision_score(fraud[sample], other[sample], sample_weight=weights)
+        - average_precision_score(fraud[sample], one[sample], sample_weight=weights)
+        for sample, weights in _drawn(fraud)
+    )
+
+
 def _interval(fraud: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]:
-    """By the bootstrap; on many transactions the honest majority is thinned, and weighs accordingly more."""
+    return _middle(
+        average_precision_score(fraud[sample], scores[sample], sample_weight=weights)
+        for sample, weights in _drawn(fraud)
+    )
+
+
+def _middle(values: Iterable[float]) -> tuple[float, float]:
+    low, high = np.quantile(list(values), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _drawn(fraud: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Rows by the bootstrap, with weights: of many transactions the honest majority is thinned, and weighs more.
+
+    It takes transactions for independent; where fraud comes in rings, there is rather more noise.
+    """
     rng = np.random.default_rng(0)
     chosen, weight = _thinned(fraud, rng)
-    drawn = []
     for _ in range(_RESAMPLES):
         sample = rng.choice(chosen, len(chosen))
         if fraud[sample].any():
-            weights = np.where(fraud[sample], 1.0, weight)
-            drawn.append(average_precision_score(fraud[sample], scores[sample], sample_weight=weights))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+            yield sample, np.where(fraud[sample], 1.0, weight)
 
 
 def _thinned(fraud: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gnn.card import Card, MomentCard, write_card
 from gnn.checkpoints import Checkpoints
 from gnn.contenders import CONTENDERS, TREES, Field, Outcome, Split, best, compete, fit_now, probabilities
-from gnn.dataset import Dataset, load_dataset, own_features
+from gnn.dataset import NEVER, Dataset, load_dataset, own_features
 from gnn.drift import Baseline
 from gnn.measures import measure, reliability
 from gnn.network_storage import save
@@ -38,6 +38,9 @@ DAY_MS = 86_400_000
 
 _TEST_SHARE = 0.2
 
+#: Where less of the fraud was known in time, much of what is learned from as honest is not.
+_LEAST_KNOWN = 0.5
+
 
 def train(
     snapshot: Path,
@@ -49,10 +52,12 @@ def train(
     trees_only: bool = False,
     checkpoints: Store | None = None,
     told: Callable[[str], None] = lambda _: None,
+    warned: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Train on a snapshot and write the best contenders into a new folder, with their card; returns the card.
 
-    A run that was cut off goes on from its ``checkpoints``, and ends with the same model.
+    A run that was cut off goes on from its ``checkpoints``, and ends with the same model. ``told`` hears what is
+    being done, ``warned`` that complaints take longer than is assumed.
 
     Raises:
         ConfigurationError: the snapshot is none or damaged, the folder has something in it, or there is too little
@@ -64,6 +69,13 @@ def train(
     dataset, manifest = load_dataset(snapshot)
     names = TREES if trees_only else tuple(CONTENDERS)
     split, fraud = labelled_split(dataset, complaint_days)
+    waits = complaint_waits(dataset, split.train)
+    known_in_time = float((waits <= complaint_days).mean())
+    if known_in_time < _LEAST_KNOWN:
+        warned(
+            f"of {len(waits):,} frauds to learn from {known_in_time:.0%} were known within {complaint_days} days, "
+            f"half of all after {np.median(waits):.0f}: try more --complaint-days"
+        )
     recipe = recipe or Recipe()
     kept = checkpoints and Checkpoints(checkpoints, dataset, manifest.digest, recipe, complaint_days)
     cards = {}
@@ -84,6 +96,7 @@ def train(
                 complaint_days=complaint_days,
                 learned_until=int(dataset.times[split.train[-1]]),
                 measured_from=int(dataset.times[split.test[0]]),
+                known_in_time=known_in_time,
                 moments=cards,
             )
             write_card(card, Path(folder))
@@ -97,6 +110,13 @@ def train(
 
 def _say(told: Callable[[str], None], moment: str, name: str) -> None:
     told(f"{moment}: {name}")
+
+
+def complaint_waits(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Days until those of these transactions that were ever called fraud were called so for the first time."""
+    accused = rows[dataset.fraud_known_at[rows] != NEVER]
+    waits: NDArray[np.float64] = (dataset.fraud_known_at[accused] - dataset.times[accused]) / DAY_MS
+    return waits
 
 
 def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArray[np.bool_]]:

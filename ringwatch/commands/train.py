@@ -56,6 +56,7 @@ def train(
             checkpoints=open_store(checkpoints) if checkpoints else None,
             trees_only=trees_only,
             told=doing.append,
+            warned=lambda said: typer.echo(f"warning: {said}", err=True),
         )
     shown = Table(title=f"{out}: average precision on what was not learned from")
     for column in ("model", *card.moments):

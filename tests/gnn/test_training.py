@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
+from typer.testing import CliRunner
 
-from gnn.card import Card
-from gnn.contenders import CONTENDERS, SERVABLE
+import ringwatch
+from gnn.card import Card, write_card
+from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import ask, learn
-from gnn.measures import calibrated, measure, reliability
+from gnn.measures import calibrated, gain, measure, reliability
 from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from gnn.storage import load
 from gnn.training import MOMENTS, labelled_split, train
 from graph.errors import ConfigurationError
+from ringwatch.cli import app
 from tests.gnn.histories import DAY_MS, START, bursts, dataset_of, label
 
 RECIPE = Recipe(epochs=2, hidden=16, embedding=4, fan_out=(6, 2))
@@ -52,6 +57,44 @@ def test_the_graph_tells_what_a_payment_by_itself_does_not(card: Card) -> None:
 def test_a_network_learns_what_its_entities_did(card: Card) -> None:
     told = card.moments["later"].contenders
     assert told["network"].average_precision > told["row"].average_precision + 0.2
+
+
+@pytest.mark.parametrize(
+    ("seen", "promoted"),
+    [
+        ({"labels": 0.50, "embeddings": 0.52, "blend": 0.54, "network": 0.56}, "labels"),
+        ({"labels": 0.2, "embeddings": 0.50, "blend": 0.53, "network": 0.56}, "embeddings"),
+        ({"labels": 0.2, "embeddings": 0.2, "blend": 0.50, "network": 0.56}, "blend"),
+        ({"labels": 0.2, "embeddings": 0.2, "blend": 0.2, "network": 0.9}, "network"),
+        ({"labels": 0.9, "embeddings": 0.2, "blend": 0.2, "network": 0.2}, "labels"),
+        ({"labels": 0.2, "mlp": 0.9}, "labels"),
+    ],
+)
+def test_the_simplest_is_promoted_unless_another_is_ahead_beyond_the_noise(
+    folder: Path, seen: dict[str, float], promoted: str
+) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    field = Field(dataset, fraud, split, RECIPE, later=False)
+    rng = np.random.default_rng(0)
+    noise, luck = rng.uniform(size=(2, len(split.validated)))
+
+    def outcome(share: float) -> Outcome:
+        """Scores that see so large a share of the frauds, and are chance otherwise."""
+        scores = np.where(fraud[split.validated] & (luck < share), 1.0, 0.9 * noise)[None]
+        return Outcome([], scores, scores)
+
+    assert best(field, {name: outcome(share) for name, share in reversed(seen.items())}) == promoted
+
+
+def test_a_gain_is_nothing_beside_oneself_and_beyond_the_noise_where_it_is_large() -> None:
+    rng = np.random.default_rng(0)
+    fraud = rng.uniform(size=1000) < 0.1
+    blind, seeing = rng.uniform(size=1000), np.where(fraud, 0.8, 0.2) + rng.uniform(0, 0.5, 1000)
+    assert gain(fraud, blind, blind) == (0, 0)
+    low, high = gain(fraud, blind, seeing)
+    assert 0.5 < low < high < 1
+    assert gain(fraud, seeing, blind) == pytest.approx((-high, -low))
 
 
 def test_two_devices_learn_what_one_does(folder: Path) -> None:
@@ -94,6 +137,13 @@ def test_the_card_is_there_for_people_and_programs(folder: Path, card: Card) -> 
         assert (folder / "model" / f"reliability-{moment}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_card_of_the_model_that_is_shipped_is_what_would_be_written_now(tmp_path: Path) -> None:
+    shipped = Path(ringwatch.__file__).parent / "demo_model"
+    write_card(msgspec.json.decode((shipped / "card.json").read_bytes(), type=Card), tmp_path)
+    for name in ("card.json", "card.md"):
+        assert (tmp_path / name).read_text() == (shipped / name).read_text()
+
+
 def test_a_damaged_model_is_refused(folder: Path, card: Card, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no model"):
         load(tmp_path)
@@ -114,6 +164,35 @@ def test_labels_count_only_once_they_are_known(folder: Path) -> None:
     assert dataset.times[split.train[-1]] <= begin - 2 * DAY_MS
     assert (dataset.fraud_known_at[split.train][fraud[split.train]] <= begin).all()
     assert dataset.times[split.test[-1]] <= dataset.times[-1] - 2 * DAY_MS
+
+
+def test_it_is_said_where_complaints_take_longer_than_is_assumed(tmp_path: Path) -> None:
+    transactions, labels = bursts(3, 1600)
+    # Every third fraud is known after a day, the others only after nine.
+    late = [
+        one if place % 3 == 0 else replace(one, time=one.time + 8 * DAY_MS) for place, one in enumerate(labels)
+    ]
+    write_snapshot(transactions, late, tmp_path / "snapshot", origin="test")
+
+    def trained(complaint_days: int) -> tuple[str, Card, str]:
+        out = tmp_path / f"model-{complaint_days}"
+        command = ["train", "--snapshot", str(tmp_path / "snapshot"), "--out", str(out), "--seeds", "1"]
+        done = CliRunner().invoke(
+            app, [*command, "--trees-only", "--complaint-days", str(complaint_days)], catch_exceptions=False
+        )
+        assert done.exit_code == 0, done.output
+        card = msgspec.json.decode((out / "card.json").read_bytes(), type=Card)
+        return done.stderr, card, (out / "card.md").read_text()
+
+    said, card, text = trained(2)
+    [warning] = [line for line in said.splitlines() if "warning" in line]
+    assert "33% were known within 2 days, half of all after 9" in warning
+    assert card.known_in_time == pytest.approx(1 / 3, abs=0.02)
+    assert "33% were known within 2 days" in text
+    said, card, text = trained(9)
+    assert "warning" not in said
+    assert card.known_in_time == 1
+    assert "100% were known within 9 days" in text
 
 
 def test_too_little_fraud_is_said(tmp_path: Path) -> None:
