@@ -74,8 +74,9 @@ def test_at_the_start_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> N
 
 
 def test_at_the_start_a_rule_that_does_not_pass_is_refused(tmp_path: Path, graph: Graph) -> None:
-    write_rule(tmp_path, body=BODY.replace("MATCH", "MERGE", 1))
-    with pytest.raises(RuleError, match=r"shared_device\.cypher: (writes|does not run.*Writing)"):
+    anchored = "MATCH (d:Device {id: a.id})"
+    write_rule(tmp_path, body=BODY.replace(anchored, f"{anchored} SET d.seen = 1 WITH a, d"))
+    with pytest.raises(RuleError, match=r"shared_device\.cypher: .*([Ww]rites|Writing)"):
         RuleSet(RuleChoice((tmp_path,)), lambda rule: check(rule, graph))
 
 
