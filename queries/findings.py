@@ -78,7 +78,7 @@ def _value(word: str, parameters: Mapping[str, float]) -> str:
     if not word.endswith("_ms"):
         return f"{value:g}"
     unit, length = next(((unit, ms) for unit, ms in _UNITS if value >= ms), _UNITS[-1])
-    return f"{value / length:g} {unit}"
+    return f"{value / length:g}{unit}"
 
 
 def _identity(value: Any) -> str:

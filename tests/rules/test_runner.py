@@ -239,7 +239,7 @@ def test_what_a_measure_means_is_told_with_the_values_that_it_names(tmp_path: Pa
     rule = load_rule(write_rule(tmp_path, header)).with_parameters({"window_ms": 5_400_000, "min_cards": 4})
     row = {"anchor_label": "Device", "anchor": "d", "time": NOON, "device": "d", "cards": 5, "transactions": ["t"]}
     (finding,) = Runner(cast(Graph, Recording([row])), []).evaluate(rule, touched(a=[NOON]))
-    assert finding.measures[0].means == "cards within 1.5 h, 4 at least, of min_coins"
+    assert finding.measures[0].means == "cards within 1.5h, 4 at least, of min_coins"
 
 
 def test_a_late_event_tests_the_later_touches_again_as_far_as_the_window(rule: Rule, graph: Graph) -> None:
