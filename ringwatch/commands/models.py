@@ -98,6 +98,8 @@ def promote(
         registry.promote(version, reason=reason, by=by, at=_now())
     elif standing.current is None:
         registry.promote(version, reason=reason or "the first one", by=by, at=_now(), over=standing)
+    elif version == standing.current:
+        raise ConfigurationError(f"{version} is in use already")
     elif snapshot is None:
         raise ConfigurationError(f"--snapshot says what to compare {version} and {standing.current} on")
     elif not _challenged(registry, standing, version, snapshot, reason, by):
@@ -133,8 +135,6 @@ def _challenged(
     except ImportError as error:
         raise ConfigurationError(f"comparing needs what `pip install 'ringwatch[gnn]'` brings: {error}") from error
     assert standing.current is not None
-    if version == standing.current:
-        raise ConfigurationError(f"{version} is in use already")
     with (
         tempfile.TemporaryDirectory(prefix="ringwatch-") as scratch,
         fetched(snapshot, MANIFEST) as data,

@@ -120,6 +120,8 @@ def test_the_better_model_is_promoted_and_the_worse_declined(folder: Path, tmp_p
     registry = open_registry(models[1])
     told("promote", weak)
     assert registry.promoted() == weak
+    with pytest.raises(ConfigurationError, match="in use already"):
+        told("promote", weak)
     told("promote", strong, "--snapshot", str(folder / "snapshot"), "--by", "somebody")
     assert registry.promoted() == strong
     assert f"{strong} stays in use" in told("promote", weak, "--snapshot", str(folder / "snapshot"), code=1)
