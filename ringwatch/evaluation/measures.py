@@ -152,11 +152,12 @@ def _first_told(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> i
 
     What a batch held is shown with the moment at which its ring was found, which may come before the payment.
     """
+    done = {key for key, by in truth.ring_of.items() if by == ring.ring_id} & truth.times.keys()
     shown = (
         max(alert.time, min(truth.times[key] for key in theirs))
         for one in reported
         for alert in one.alerts
-        if (theirs := [key for key in alert.transactions if truth.ring_of.get(key) == ring.ring_id])
+        if (theirs := done & alert.transactions)
     )
     return min(shown, default=None)
 

@@ -138,6 +138,16 @@ def test_a_ring_is_told_of_by_the_first_alert_that_shows_it(folder: Path) -> Non
     assert figures.by_typology["card_testing"].transactions_until_alert == 4
 
 
+def test_a_payment_that_only_the_truth_knows_counts_for_nothing(folder: Path) -> None:
+    lines(
+        folder / "rings.jsonl",
+        {"ring_id": "A", "typology": "card_testing", "transaction_ids": ["lost", "a0", "a1"]},
+    )
+    rings = lines(folder / "found.jsonl", ring("r", "lost", "a0", "a1"))
+    alerts = lines(folder / "alerts.jsonl", alert("r", 3, "lost", "a0", "a1"))
+    assert measure(read_truth(folder), read_reported(rings, alerts)).overall.transactions_until_alert == 2
+
+
 def test_what_nobody_was_told_of_counts_only_without_alerts(folder: Path, found: tuple[Path, Path]) -> None:
     without = measure(read_truth(folder), read_reported(found[0], None))
     assert without.overall.recall == 1
