@@ -134,6 +134,9 @@ def _fit(fabric: Fabric, *, lesson: _Lesson) -> tuple[dict[str, Floats], int]:
             best_score, best_state, best_epoch = score, copy.deepcopy(bare.state_dict()), epoch
         if epoch - best_epoch >= recipe.patience:
             break
+    if fabric.world_size > 1:
+        fabric.barrier()
+        torch.distributed.destroy_process_group()  # what still listens would end a process by SIGABRT now and then
     kept = best_state if sample is not None else bare.state_dict()
     return {name: value.cpu().numpy() for name, value in kept.items()}, best_epoch
 
