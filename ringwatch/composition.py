@@ -222,8 +222,14 @@ def opened_worker(
             metrics=metrics,
             chores=_Housekeeping(graph, settings, metrics, chores),
         )
-        alerts = lambda: 0 if options.stage == "detect" else assembler.alerts  # noqa: E731
-        yield Worker(pipeline, graph, codec, counts, rules.counts, alerts)
+        yield Worker(
+            pipeline,
+            graph,
+            codec,
+            counts,
+            rules.counts,
+            lambda: 0 if options.stage == "detect" else assembler.alerts,
+        )
 
 
 class _Housekeeping:

@@ -152,7 +152,7 @@ def _first_told(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> i
 
     What a batch held is shown with the moment at which its ring was found, which may come before the payment.
     """
-    done = {key for key, by in truth.ring_of.items() if by == ring.ring_id} & truth.times.keys()
+    done = {*ring.transaction_ids, *ring.camouflage_transaction_ids} & truth.times.keys()
     shown = (
         max(alert.time, min(truth.times[key] for key in theirs))
         for one in reported
