@@ -1,9 +1,9 @@
 """Rings of typologies that have no rule: ``python -m benchmarks.unnamed``.
 
 Two whole typologies are switched off, so that their rings are there and no rule names them. A model learns from
-another stream, with labels as late and as noisy as they are simulated; its rings had no rule either. The stream
-that is measured goes through the pipeline with and without the search for dense blocks, and is then scored by one
-pass: four ways on the same stream, side by side.
+another stream, which is long enough for labels as late and as noisy as they are simulated; its rings had no rule
+either. The stream that is measured goes through the pipeline with and without the search for dense blocks, and is
+then scored by one pass: four ways on the same stream, side by side.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from ringwatch.evaluation.measures import Figures, measure
 from ringwatch.evaluation.truth import Truth, read_truth
 from ringwatch.labelled_history import LabelledHistory, labels_at
 from ringwatch.scoring import opened_scoring
-from ringwatch.simulation import Simulation, write
+from ringwatch.simulation import DAYS, Simulation, write
 from streaming.codec import Codec
 from streaming.metrics import Metrics
 from streaming.tokens import CardTokenizer
 from tests.gnn.models import promote
 from tests.worker import CARD_KEY
 
-_COMPLAINT_DAYS = 3
+#: How long the history lasts that is learned from, and how long complaints take: most come within that.
+_HISTORY_DAYS, _COMPLAINT_DAYS = 240, 45
 
 
 def main() -> None:
@@ -55,8 +56,8 @@ def main() -> None:
     console.print(Machine.here())
     with tempfile.TemporaryDirectory(prefix="ringwatch-unnamed-") as scratch:
         folder = Path(scratch)
-        for name, seed in zip(("history", "stream"), chosen.seeds, strict=True):
-            write(Simulation(chosen.transactions, seed, fraud_rate=chosen.fraud_rate), folder / name)
+        for name, seed, days in zip(("history", "stream"), chosen.seeds, (_HISTORY_DAYS, DAYS), strict=True):
+            write(Simulation(chosen.transactions, seed, fraud_rate=chosen.fraud_rate, days=days), folder / name)
         learn(folder, trees_only=not chosen.networks)
         truth = read_truth(folder / "stream")
         shown = Table(title=f"without the rules {', '.join(chosen.off)}")

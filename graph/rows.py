@@ -130,6 +130,8 @@ def transaction_properties(transaction: Transaction) -> dict[str, Any]:
     for name, entity_id in statements.ends_of(transaction).items():
         if name != "shipping_address":
             properties[f"{name}_hour"] = hour_bucket(entity_id, time)
+    if transaction.status == "declined" and transaction.merchant is not None:
+        properties["declined_hour"] = hour_bucket(transaction.merchant, time)
     if transaction.status == "refunded" and transaction.account is not None:
         properties["refunded_account"] = transaction.account
     return properties

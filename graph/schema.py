@@ -61,12 +61,14 @@ HUB_COUNTERS = {r.end: r.end_counter for r in RELATIONSHIPS if r.end_counter}
 
 #: (label, property) pairs that queries seek by. The ``…_hour`` properties hold ``<entity id>|<hours since the
 #: epoch>``: a windowed read at an entity seeks its hours and never expands its whole history.
-#: ``refunded_account`` is the account of a refund: refunds are few, and are found without reading what was bought.
+#: ``declined_hour`` is the merchant's of a declined transaction and ``refunded_account`` the account of a refund:
+#: these are few, and are found without reading the others.
 #: ``hour`` is what retention seeks by; an ``Hour`` node stands for every hour that has transactions, or labels
 #: without one.
 INDEXES = (
     ("Transaction", "hour"),
     ("Transaction", "merchant_hour"),
+    ("Transaction", "declined_hour"),
     ("Transaction", "device_hour"),
     ("Transaction", "ip_hour"),
     ("Transaction", "refunded_account"),

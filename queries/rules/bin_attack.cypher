@@ -160,9 +160,8 @@ CALL {
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
   CALL {
     WITH a, hour
-    MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
-    USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.status = 'declined'
+    MATCH (t:Transaction {declined_hour: a.id + '|' + toString(hour)})
+    USING INDEX SEEK t:Transaction(declined_hour)
     MATCH (t)<-[:MADE]-(c:Card)
     WHERE c.first_seen > t.time - $max_age_ms
     RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
@@ -177,26 +176,31 @@ CALL {
   UNWIND refused AS seen
   WITH seen.bin AS bin, count(DISTINCT seen.card) AS cards
   WHERE bin IS NOT NULL AND cards >= $min_declined
-  RETURN bin
+  RETURN collect(bin) AS bins
 }
+WITH a, refused, bins
+WHERE size(bins) > 0
 CALL {
-  WITH a, bin
+  WITH a, bins
   UNWIND range((a.first - $window_ms) / 3600000, a.last / 3600000) AS hour
   CALL {
-    WITH a, bin, hour
+    WITH a, bins, hour
     MATCH (t:Transaction {merchant_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(merchant_hour)
     WHERE t.status IN ['approved', 'declined']
     MATCH (t)<-[:MADE]-(c:Card)
-    WHERE c.bin = bin AND (t.status = 'declined' OR c.first_seen > t.time - $max_age_ms)
-    RETURN t, c ORDER BY t.time, t.id LIMIT $max_per_hour
+    WHERE c.bin IN bins AND (t.status = 'declined' OR c.first_seen > t.time - $max_age_ms)
+    WITH t, c ORDER BY t.time, t.id
+    WITH c.bin AS bin, collect({t: t, c: c}) AS made
+    UNWIND made[0..$max_per_hour] AS one
+    RETURN bin, one.t AS t, one.c AS c
   }
   OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
-  WITH a, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
+  WITH a, bin, t, c, coalesce(p.created <= t.time - $min_account_age_ms, false) AS customer
   WHERE t.time > a.first - $window_ms AND t.time <= a.last
-  WITH t, c, customer ORDER BY t.time DESC, t.id
-  RETURN collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms AND NOT customer,
-                  declined: t.status = 'declined'}) AS window
+  WITH bin, t, c, customer ORDER BY t.time DESC, t.id
+  RETURN bin, collect({id: t.id, time: t.time, card: c.id, new: c.first_seen > t.time - $max_age_ms AND NOT customer,
+                       declined: t.status = 'declined'}) AS window
 }
 WITH a, bin, refused, window, [seen IN window WHERE seen.new | seen.time] AS moments
 WHERE size(moments) >= $min_cards

@@ -18,7 +18,9 @@ from ringwatch.simulation.verdicts import verdict
 #: 2025-01-01T00:00:00Z, in epoch ms: when every simulation starts.
 START = 1_735_689_600_000
 
-_TRANSACTIONS_PER_PERSON = 45
+#: How many days a simulation lasts, unless it is asked for others.
+DAYS = 50
+
 _TRANSACTIONS_PER_PERSON_AND_DAY = 0.9
 _FEWEST_PEOPLE, _MOST_PEOPLE = 200, 200_000
 _TRANSACTIONS_PER_CHAPTER = 50_000
@@ -30,23 +32,26 @@ _HONEST, _ARRIVALS, _LABEL, _DELIVERY = 11, 12, 15, 16
 class Simulation:
     """``transactions`` different payments in order of arrival, the same for the same seed on every machine.
 
-    The density is that of a real portfolio, whatever the size: 0.9 purchases per person and day over fifty days,
-    hence one person (with one to three cards) per 45 transactions; below 9,000 transactions 200 people remain
-    and the span shrinks, above nine million 200,000 people remain and the span grows. ``fraud_rate`` is the share
-    of fraudulent transactions; a small simulation has more, so that it has rings of several typologies.
+    The density is that of a real portfolio, whatever the size: 0.9 purchases per person and day over ``days``,
+    hence in fifty days one person (with one to three cards) per 45 transactions; below 9,000 of them 200 people
+    remain and the span shrinks, above nine million 200,000 people remain and the span grows. ``fraud_rate`` is the
+    share of fraudulent transactions; a small simulation has more, so that it has rings of several typologies.
     Memory is bounded by caches and by what is under way, not by ``transactions``, and nothing is planned for
     longer than a chapter of the span.
     """
 
-    def __init__(self, transactions: int, seed: int, *, fraud_rate: float = 0.003) -> None:
+    def __init__(self, transactions: int, seed: int, *, fraud_rate: float = 0.003, days: int = DAYS) -> None:
         if transactions < 1:
             raise ValueError("a simulation needs at least one transaction")
+        if days < 1:
+            raise ValueError("a simulation lasts a day at least")
         if not 0.0 <= fraud_rate <= 0.2:
             raise ValueError("fraud_rate must lie within 0 and 0.2")
         self.transactions = transactions
         self.fraud_rate = fraud_rate
         self._seed = seed
-        people = min(_MOST_PEOPLE, max(_FEWEST_PEOPLE, transactions // _TRANSACTIONS_PER_PERSON))
+        wanted = int(transactions / (_TRANSACTIONS_PER_PERSON_AND_DAY * days))
+        people = min(_MOST_PEOPLE, max(_FEWEST_PEOPLE, wanted))
         per_day = people * _TRANSACTIONS_PER_PERSON_AND_DAY
         self._days = max(1, int(transactions / per_day))
         self._population = Population(mix(seed, 0), people, START, self._days * DAY_MS, per_day)

@@ -118,6 +118,20 @@ def test_only_a_transfer_to_somebody_else_is_sent(graph: Graph) -> None:
     }  # fmt: skip
 
 
+def test_declined_transactions_are_found_by_their_merchant_and_hour(graph: Graph) -> None:
+    GraphWriter(graph, SETTINGS).write(
+        [
+            transaction("t1", merchant="m", status="declined"),
+            transaction("t2", merchant="m", status="approved"),
+            transaction("t3", merchant=None, status="declined"),
+        ]
+    )
+    rows = graph.read(
+        "MATCH (t:Transaction) WHERE t.declined_hour IS NOT NULL RETURN t.id AS id, t.declined_hour AS h"
+    )
+    assert rows == [{"id": "t1", "h": f"m|{NOON // 3_600_000}"}]
+
+
 def test_an_account_that_many_send_to_is_a_hub_however_many_cards_others_have(graph: Graph) -> None:
     def sent(number: int) -> Transaction:
         fields = {"account": f"a{number % 4}", "counterparty": "r", "channel": "transfer"}

@@ -196,6 +196,19 @@ def test_the_fraud_rate_is_met_when_there_is_room_for_it() -> None:
     assert not list(Simulation(2_000, seed=1, fraud_rate=0).rings())
 
 
+def test_it_lasts_as_long_as_it_is_asked_to_and_people_are_no_busier_for_that() -> None:
+    def seen(days: int) -> tuple[int, int]:
+        events = list(Simulation(40_000, seed=1, days=days).events())
+        accounts = Counter(event.payment.account for event in events if event.ring is None)
+        people = sum(payments > days / 4 for payments in accounts.values())
+        return len({event.time // DAY_MS for event in events}), people
+
+    (short, many), (long, few) = seen(20), seen(180)
+    assert (short, long) == (20, 180)
+    assert few < many / 4
+    assert list(Simulation(5_000, seed=1, days=50).events()) == list(Simulation(5_000, seed=1).events())
+
+
 def test_a_small_stream_has_a_handful_of_rings_of_several_kinds() -> None:
     for seed in range(1, 4):
         rings = list(Simulation(10_000, seed).rings())
@@ -335,3 +348,5 @@ def test_wrong_use_is_refused() -> None:
         Simulation(0, seed=1)
     with pytest.raises(ValueError, match="fraud_rate"):
         Simulation(10, seed=1, fraud_rate=0.5)
+    with pytest.raises(ValueError, match="a day at least"):
+        Simulation(10, seed=1, days=0)
