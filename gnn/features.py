@@ -175,7 +175,8 @@ def in_words(name: str, value: float) -> str:
     if rest in _OF_ENTITY:
         return f"{_OF_ENTITY[rest].format(kind)}: {value:.4g}"
     measure, _, window = rest.rpartition("_")
-    many = f"new {measure.removeprefix('new_')}s" if measure.startswith("new_") else _COUNTED_IN_WORDS[measure]
+    new = measure.removeprefix("new_")
+    many = _COUNTED_IN_WORDS[measure] if new == measure else f"new {new}{'es' if new == 'address' else 's'}"
     until = " until the pass" if name.startswith("later_") else ""
     return f"{many} at its {kind} within {window}{until}: {value:.0f}"
 

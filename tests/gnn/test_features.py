@@ -100,5 +100,6 @@ def test_every_feature_has_words() -> None:
     said = [in_words(name, 3.0) for name in (*features.names, *features.later_names)]
     assert len(set(said)) == len(said)
     assert in_words("later_device_new_card_1h", 4.0) == "new cards at its device within 1h until the pass: 4"
+    assert in_words("card_new_address_1d", 1.0) == "new addresses at its card within 1d: 1"
     assert in_words("device_fraud_30d", 2.0) == "known frauds at its device within 30d: 2"
     assert in_words("card_device_met", 0.0) == "its card and its device were never seen together"
