@@ -127,9 +127,10 @@ def transaction_properties(transaction: Transaction) -> dict[str, Any]:
     }
     time = transaction.event_time
     properties |= {"id": transaction.transaction_id, "time": time, "hour": time // HOUR_MS}
-    for name, entity_id in statements.ends_of(transaction).items():
-        if name != "shipping_address":
-            properties[f"{name}_hour"] = hour_bucket(entity_id, time)
+    ends = statements.ends_of(transaction)
+    properties |= {
+        f"{name}_hour": hour_bucket(ends[name], time) for name in statements.SOUGHT_ENDS if name in ends
+    }
     if transaction.status == "declined" and transaction.merchant is not None:
         properties["declined_hour"] = hour_bucket(transaction.merchant, time)
     if transaction.status == "refunded" and transaction.account is not None:

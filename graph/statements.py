@@ -4,6 +4,9 @@ Every statement takes its rows as one parameter and answers with one record, who
 record of its own for every row would cost the client more than the row does. For the same reason an answer names
 a row by ``i``, its place in what was sent. Entities are sought by id once; what follows in the same transaction
 finds them by the element id that the upsert returned, which spares the index.
+
+A node or relationship is created with all that it will have: ArcadeDB splits a record that grows, and every later
+read of it pays for that.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from functools import cache
 from typing import Any, Literal
 
 from graph.events import Transaction
-from graph.schema import RELATIONSHIPS, Relationship
+from graph.schema import ENTITY_LABELS, RELATIONSHIPS, Relationship
 
 KNOWN_TRANSACTIONS = "UNWIND $ids AS id MATCH (t:Transaction {id: id}) RETURN collect([t.id, t.digest]) AS rows"
 
@@ -40,6 +43,9 @@ TRANSACTION_ENDS = {
     "counterparty": ("TO", "Account"),
 }
 
+#: Those whose hours transactions are sought by.
+SOUGHT_ENDS = tuple(name for name in TRANSACTION_ENDS if name != "shipping_address")
+
 #: Event fields that a transaction node keeps under the same name.
 TRANSACTION_PROPERTIES = (
     "amount",
@@ -57,6 +63,13 @@ TRANSACTION_PROPERTIES = (
     "credit_limit",
     "original_transaction_id",
     "digest",
+)
+
+#: All that a transaction node keeps, but for what it is described by.
+_KEPT_OF_TRANSACTION = (
+    *TRANSACTION_PROPERTIES,
+    *("id", "time", "hour", "declined_hour", "refunded_account"),
+    *(f"{name}_hour" for name in SOUGHT_ENDS),
 )
 
 _BY_TYPE = {(r.type, r.start, r.end): r for r in RELATIONSHIPS}
@@ -113,6 +126,15 @@ def merged_attribute(label: str, name: str, old: Any, new: Any) -> Any:
     return min(old, new) if _KEPT[label, name] == "min" else max(old, new)
 
 
+_COUNTERS = {
+    label: sorted(
+        {"degree"}
+        | {r.start_counter for r in RELATIONSHIPS if r.start == label and r.start_counter}
+        | {r.end_counter for r in RELATIONSHIPS if r.end == label and r.end_counter}
+    )
+    for label in ENTITY_LABELS
+}
+
 _STATE = "elementId(n), n.degree, coalesce(n.identifiers, 0), coalesce(n.senders, 0), n.hub_since"
 
 
@@ -122,18 +144,21 @@ def upsert_entities(label: str) -> str:
 
     ``last_seen`` is set on every row even where it stays the same: that takes the node's lock.
     """
+    own = [(name, keep) for (kept_label, name), keep in _KEPT.items() if kept_label == label]
+    initial = "".join(f"n.{name} = row.{name}, " for name, _ in own)
+    counters = "".join(f"n.{name} = 0, " for name in _COUNTERS[label])
     attributes = "".join(
         f"FOREACH (_ IN CASE WHEN row.{name} IS NOT NULL AND "
         f"(n.{name} IS NULL OR row.{name} {'<' if keep == 'min' else '>'} n.{name}) THEN [1] ELSE [] END "
         f"| SET n.{name} = row.{name}) "
-        for (kept_label, name), keep in _KEPT.items()
-        if kept_label == label
+        for name, keep in own
     )
     return (
         "UNWIND $rows AS row "
         f"MERGE (n:{label} {{id: row.id}}) "
-        "ON CREATE SET n.degree = 0, n.is_hub = false, n.hub_since = $never, n.first_seen = row.first "
-        "WITH n, row, n.last_seen AS previous "
+        f"ON CREATE SET {counters}{initial}"
+        "n.is_hub = false, n.hub_since = $never, n.first_seen = row.first, n.last_seen = $never "
+        "WITH n, row, CASE WHEN n.last_seen < $never THEN n.last_seen END AS previous "
         "SET n.last_seen = CASE WHEN previous IS NULL OR row.last > previous THEN row.last ELSE previous END "
         "FOREACH (_ IN CASE WHEN row.first < n.first_seen THEN [1] ELSE [] END | SET n.first_seen = row.first) "
         f"{attributes}"
@@ -157,8 +182,8 @@ def merge_relationships(relationship: Relationship) -> str:
     Answers with i and the counters at both ends. These rise while the rows are answered: of several for one
     node the largest is the last.
     """
-    counted = "".join(
-        f", {node}.{counter} = coalesce({node}.{counter}, 0) + 1"
+    counted = ", ".join(
+        f"{node}.{counter} = coalesce({node}.{counter}, 0) + 1"
         for node, counter in (("a", relationship.start_counter), ("b", relationship.end_counter))
         if counter
     )
@@ -170,11 +195,12 @@ def merge_relationships(relationship: Relationship) -> str:
         "UNWIND $rows AS row "
         f"MATCH (a:{relationship.start}) WHERE elementId(a) = row.start "
         f"MATCH (b:{relationship.end}) WHERE elementId(b) = row.end "
-        f"MERGE (a)-[r:{relationship.type}]->(b) "
-        f"ON CREATE SET r.first_seen = row.first, r.last_seen = row.last{counted} "
-        "ON MATCH SET "
+        f"OPTIONAL MATCH (a)-[r:{relationship.type}]->(b) "
+        "FOREACH (_ IN CASE WHEN r IS NULL THEN [1] ELSE [] END | "
+        f"CREATE (a)-[:{relationship.type} {{first_seen: row.first, last_seen: row.last}}]->(b) SET {counted}) "
+        "FOREACH (_ IN CASE WHEN r IS NULL THEN [] ELSE [1] END | SET "
         "r.first_seen = CASE WHEN row.first < r.first_seen THEN row.first ELSE r.first_seen END, "
-        "r.last_seen = CASE WHEN row.last > r.last_seen THEN row.last ELSE r.last_seen END "
+        "r.last_seen = CASE WHEN row.last > r.last_seen THEN row.last ELSE r.last_seen END) "
         f"RETURN collect([row.i, {counters}]) AS rows"
     )
 
@@ -196,8 +222,11 @@ def mark_hubs(relationship: Relationship) -> str:
 
 
 @cache
-def create_transactions(ends: frozenset[str]) -> str:
-    """Rows {card, properties, merchant, device, …}: a transaction each, with relationships to element ids."""
+def create_transactions(ends: frozenset[str], described: frozenset[str]) -> str:
+    """Rows {card, properties, merchant, device, …}: a transaction each, with relationships to element ids.
+
+    ``described`` names what ``properties`` may hold beside :func:`.transaction_properties`.
+    """
     matches = "".join(
         f"MATCH ({name}:{label}) WHERE elementId({name}) = row.{name} "
         for name, (_, label) in TRANSACTION_ENDS.items()
@@ -206,8 +235,9 @@ def create_transactions(ends: frozenset[str]) -> str:
     creates = "".join(
         f" CREATE (t)-[:{kind}]->({name})" for name, (kind, _) in TRANSACTION_ENDS.items() if name in ends
     )
+    properties = ", ".join(f"{name}: p.{name}" for name in (*_KEPT_OF_TRANSACTION, *sorted(described)))
     return (
         f"UNWIND $rows AS row MATCH (c:Card) WHERE elementId(c) = row.card {matches}"
-        "CREATE (t:Transaction) SET t = row.properties "
+        f"WITH *, row.properties AS p CREATE (t:Transaction {{{properties}}}) "
         f"CREATE (c)-[:MADE]->(t){creates}"
     )

@@ -171,8 +171,9 @@ class GraphWriter:
         tx.run(statements.REGISTER_HOURS, hours=sorted(hours))
         tallies.add(tx, written.accepted)
         described = self._describe(written.accepted, written.labels)
+        names = frozenset(name for row in described.values() for name in row)
         for shape, rows in transaction_rows(written.accepted, written.entities, described).items():
-            tx.run(statements.create_transactions(shape), rows=rows)
+            tx.run(statements.create_transactions(shape, names), rows=rows)
         for card, standing in labels.attach(tx, written.labels, about).items():
             written.entities["Card"][card].fraud_labels = standing.fraud_labels
         scores.leave(tx, written.accepted, written.labels)

@@ -172,10 +172,15 @@ CALL {
   RETURN collect({bin: c.bin, card: c.id, time: t.time}) AS refused
 }
 CALL {
-  WITH refused
+  WITH a, refused
+  UNWIND [seen IN refused WHERE seen.time > a.last - $window_ms AND seen.time <= a.first] AS seen
+  RETURN count(DISTINCT seen.card) AS at_every_touch
+}
+CALL {
+  WITH refused, at_every_touch
   UNWIND refused AS seen
-  WITH seen.bin AS bin, count(DISTINCT seen.card) AS cards
-  WHERE bin IS NOT NULL AND cards >= $min_declined
+  WITH at_every_touch, seen.bin AS bin, count(DISTINCT seen.card) AS cards
+  WHERE bin IS NOT NULL AND cards >= $min_declined AND cards >= $min_bin_share * at_every_touch
   RETURN collect(bin) AS bins
 }
 WITH a, refused, bins

@@ -162,37 +162,49 @@ CALL {
   WITH a, c
   MATCH (c)-[p:PAID]->(m:Merchant)
   WHERE p.first_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last
-  WITH a, p, m.id AS merchant ORDER BY p.first_seen, merchant LIMIT $max_merchants
-  WITH a, merchant, p.first_seen AS first, CASE WHEN p.last_seen < a.last THEN p.last_seen ELSE a.last END AS last
-  UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+  WITH a, c, p.first_seen AS since, m.id AS merchant ORDER BY since, merchant LIMIT $max_merchants
+  WITH a, c, collect({merchant: merchant, since: since}) AS places
+  MATCH (c)-[:MADE]->(t:Transaction)
+  WHERE t.time > a.first - $window_ms AND t.time <= a.last AND t.status IN ['approved', 'declined']
+  UNWIND [place IN places WHERE t.merchant_hour STARTS WITH place.merchant + '|'] AS place
+  UNWIND range((t.time - $together_ms) / 3600000, (t.time + $together_ms) / 3600000) AS hour
+  WITH place.merchant AS merchant, place.since AS since, hour, collect(t.time) AS times
   MATCH (n:Tally {id: merchant + '|' + toString(hour)})
-  WITH merchant, first, last, sum(n.transactions) AS made
+  WITH merchant, since, collect({hour: hour, times: times}) AS hours, sum(n.transactions) AS made
   WHERE made > $min_peers
-  RETURN collect({merchant: merchant, first: first, last: last}) AS fresh
+  WITH merchant, since, hours ORDER BY made, merchant
+  RETURN collect({merchant: merchant, since: since, hours: hours}) AS fresh
 }
 WITH a, fresh
 WHERE size(fresh) >= $min_merchants
 CALL {
   WITH a, fresh
-  UNWIND fresh AS visit
-  WITH a, fresh, visit
-  WHERE visit.last >= a.first - 60000
-  UNWIND range((CASE WHEN visit.first > a.first THEN visit.first ELSE a.first END - $together_ms) / 3600000,
-               (visit.last + 60000) / 3600000) AS hour
+  WITH a, fresh, [visit IN fresh | visit.merchant] AS places,
+       [visit IN fresh WHERE any(h IN visit.hours WHERE any(time IN h.times WHERE time >= a.first))
+        | visit.merchant] AS latest
+  UNWIND fresh[0..size(fresh) - $min_merchants + 1] AS visit
+  UNWIND visit.hours AS h
   CALL {
-    WITH a, visit, hour
-    MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString(hour)})
+    WITH a, visit, h
+    MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString(h.hour)})
     USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.time >= a.first - $together_ms AND t.time <= a.last AND t.status IN ['approved', 'declined']
+    WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
+      AND any(time IN h.times WHERE abs(time - t.time) <= $together_ms)
     RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
   }
   MATCH (t)<-[:MADE]-(o:Card)
-  WITH DISTINCT a, [v IN fresh | v.merchant] AS places, o
+  WITH DISTINCT a, fresh, places, latest, o
   WHERE o.id <> a.id
   MATCH (o)-[p:PAID]->(m:Merchant)
   WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.id IN places
-  WITH o, count(m) AS common
+  WITH a, fresh, latest, o, count(m) AS common
   WHERE common >= $min_merchants
+  MATCH (o)-[:MADE]->(t:Transaction)
+  WHERE t.time > a.first - $window_ms - $together_ms AND t.time <= a.last
+  UNWIND [visit IN fresh WHERE t.merchant_hour STARTS WITH visit.merchant + '|'
+          AND any(h IN visit.hours WHERE any(time IN h.times WHERE abs(time - t.time) <= $together_ms))] AS visit
+  WITH o, latest, collect(DISTINCT visit.merchant) AS met
+  WHERE size(met) >= $min_merchants AND any(merchant IN met WHERE merchant IN latest)
   RETURN count(o) AS company
 }
 WITH a, fresh, company
@@ -200,10 +212,10 @@ WHERE 2 * company >= $min_peers
 CALL {
   WITH a, fresh
   UNWIND fresh AS visit
-  WITH a, visit.merchant AS m, visit.first AS first, visit.last AS last
+  WITH a, visit.merchant AS m, visit.since AS since, [h IN visit.hours | h.hour] AS hours
   CALL {
-    WITH a, m, first, last
-    UNWIND range((first - $together_ms) / 3600000, (last + 60000 + $together_ms) / 3600000) AS hour
+    WITH a, m, hours
+    UNWIND hours AS hour
     CALL {
       WITH a, m, hour
       MATCH (t:Transaction {merchant_hour: m + '|' + toString(hour)})
@@ -217,9 +229,9 @@ CALL {
                      in_person: coalesce(t.channel, '') IN ['pos', 'atm']}) AS seen
     RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
   }
-  WITH a, m, first, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
+  WITH a, m, since, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
   WHERE size(own) > 0 AND size(others) >= $min_peers
-  RETURN collect({merchant: m, since: first, own: own, others: others}) AS visits
+  RETURN collect({merchant: m, since: since, own: own, others: others}) AS visits
 }
 WITH a, visits
 WHERE size(visits) >= $min_merchants
