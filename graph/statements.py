@@ -5,8 +5,8 @@ record of its own for every row would cost the client more than the row does. Fo
 a row by ``i``, its place in what was sent. Entities are sought by id once; what follows in the same transaction
 finds them by the element id that the upsert returned, which spares the index.
 
-A node or relationship is created with all that it will have: ArcadeDB splits a record that grows, and every later
-read of it pays for that.
+A node or relationship is created at once with all that its batch tells of it: ArcadeDB splits a record that grows,
+and every later read of it pays for that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Prints how many records of each type are split in the database of a folder, which no engine may use meanwhile.
 
-A process of its own, since it starts a Java machine.
+A process of its own, since it starts a Java machine, which leaves its log in the current folder.
 """
 
 from __future__ import annotations

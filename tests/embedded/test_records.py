@@ -16,7 +16,6 @@ from graph.writer import GraphWriter
 from ringwatch.simulation import Simulation
 from streaming.codec import Codec
 from streaming.tokens import CardTokenizer
-from tests.embedded.conftest import ROOT
 from tests.embedded.test_engine import opened
 from tests.worker import CARD_KEY
 
@@ -34,9 +33,9 @@ def test_no_record_is_split_by_what_is_written_after_it(tmp_path: Path) -> None:
         types = {*schema.ENTITY_LABELS, "Transaction", *(each.type for each in schema.RELATIONSHIPS)}
         database = engine.directory / "engine" / "databases" / engine.database
     looked = subprocess.run(
-        [sys.executable, "-m", "tests.embedded.split_records", str(database), *sorted(types)],
+        [sys.executable, str(Path(__file__).with_name("split_records.py")), str(database), *sorted(types)],
         stdout=subprocess.PIPE,
         check=True,
-        cwd=ROOT,
+        cwd=tmp_path,
     )
     assert json.loads(looked.stdout.splitlines()[-1]) == dict.fromkeys(types, 0)
