@@ -1,7 +1,8 @@
 """Memory over a long stream: ``python -m benchmarks.memory`` runs ten million simulated payments and draws it.
 
-Payments and labels go from the generator into the pipeline without a file between, and everything is on. Sampled
-between batches: what the worker (the generator with it) and the engine hold.
+They take 240 days, of which the graph keeps ninety. Payments and labels go from the generator into the pipeline
+without a file between, and everything is on. Sampled between batches: what the worker (the generator with it) and
+the engine hold.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from streaming.records import Record
 from streaming.sources.labelled import PREFIX, as_label
 
 _SEED = 1
+_DAYS = 240
 _SAMPLES = 200
 _PAYMENTS = "simulation"
 _LABELS = PREFIX + _PAYMENTS
@@ -50,7 +52,7 @@ class Simulated:
     """A simulation as a source that cannot be read again."""
 
     def __init__(self, transactions: int, labels: LabelCodec, after: Callable[[int], None]) -> None:
-        self._happenings = Simulation(transactions, _SEED).events_and_labels()
+        self._happenings = Simulation(transactions, _SEED, days=_DAYS).events_and_labels()
         self._labels = labels
         self._after = after
         self._encode = msgspec.json.Encoder().encode
@@ -66,7 +68,7 @@ class Simulated:
         return [_PAYMENTS, _LABELS]
 
     def read(self, limit: int, wait_s: float) -> list[Record]:  # noqa: ARG002 - never waits
-        """What happens next; the batch before it has been dealt with."""
+        """What happens next; the batch before it has been written, and all earlier ones have been dealt with."""
         self._after(self._read[_PAYMENTS])
         records = list(map(self._record, islice(self._happenings, limit)))
         self._ended = len(records) < limit

@@ -1,8 +1,8 @@
 """How far a stream has got, kept in the graph beside what it wrote.
 
 Every partition has two marks, both the offset at which reading continues: ``written`` is set in the transaction
-that writes a batch, ``assembled`` in the one that changes rings. What lies between them after a crash is exactly
-one batch, and it is evaluated again. Marks are compared before they are set and belong to one owner, so that a
+that writes a batch, ``assembled`` in the one that changes rings. What lies between them after a crash (a batch, or
+two) is evaluated again, as one batch. Marks are compared before they are set and belong to one owner, so that a
 worker which has lost its partitions cannot write.
 """
 

@@ -27,7 +27,7 @@ from streaming.secret_fields import mentions_secret
 
 LONGEST_EVENT_BYTES = 8192
 PENDING_LETTERS = 1000  # written before anybody flushes, so that a flood of bad events fits in memory
-_REMEMBERED = 100_000  # positions; far more than one batch, which is all that is ever written again
+_REMEMBERED = 100_000  # positions; far more than two batches, which is all that is ever written again
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

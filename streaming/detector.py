@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -51,12 +52,22 @@ class Counts(msgspec.Struct):
 
 
 class BatchMark:
-    """One batch's checkpoint, as a part of the transaction that it belongs to."""
+    """One batch's checkpoint, as a part of the transaction that it belongs to.
 
-    def __init__(self, checkpoints: Checkpoints, stage: Stage, ends: Mapping[str, int]) -> None:
+    The mark is the last that a transaction sets, and waits for ``ready`` to return.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        stage: Stage,
+        ends: Mapping[str, int],
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
         self._checkpoints = checkpoints
         self._stage: Stage = stage
         self._ends = ends
+        self._ready = ready
 
     def reached(self, tx: Tx) -> bool:
         """Whether the transaction has been committed before."""
@@ -64,6 +75,7 @@ class BatchMark:
 
     def advance(self, tx: Tx) -> None:
         """Set the mark."""
+        self._ready()
         self._checkpoints.advance(tx, self._stage, self._ends)
 
     def committed(self) -> None:
@@ -99,8 +111,11 @@ class Detector:
         self._written: tuple[Batch, Written, int] | None = None
         self._unknown_fields = 0
 
-    def detect(self, batch: Batch) -> Detection:
-        """Process one batch; after a failure the same batch may be given again.
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Callable[[], Detection]:
+        """Write a batch, committed only when ``ready`` has returned; after a failure it may be given again.
+
+        Returns what evaluates it: rules, and the watch for rings that no rule names. That only reads, and may be
+        called again after ``Unavailable``.
 
         Raises:
             Unavailable: the graph or the dead-letter sink is away for now.
@@ -119,20 +134,22 @@ class Detector:
                 continue
             events.append(event)
             origins[_key(event)] = record
-        written, late = self._write(batch, events, origins)
+        written, late = self._write(batch, events, origins, ready)
         bad += [(origins[_key(event)], error) for event, error in written.refused]
         for record, reason in bad:
             self._dead_letters.write(DeadLetter.of(record, reason))
         self._dead_letters.flush()
-        wrote = time.perf_counter()
-        watermark = self._clock.advance()
-        findings = self._rules.run(Touches.of(written), batch.ends, watermark)
-        if self._watch is not None:
-            findings = self._watch.observe(written, findings)
         self._count(batch, written, bad, late)
         self._limit.observe(len(batch.records), [error.reason for _, error in bad])
-        self._metrics.batch_seconds.record(wrote - started, {"phase": "write"})
-        self._metrics.batch_seconds.record(time.perf_counter() - wrote, {"phase": "rules"})
+        self._metrics.batch_seconds.record(time.perf_counter() - started, {"phase": "write"})
+        return partial(self._evaluate, written, batch.ends, self._clock.advance())
+
+    def _evaluate(self, written: Written, ends: Mapping[str, int], watermark: int | None) -> Detection:
+        started = time.perf_counter()
+        findings = self._rules.run(Touches.of(written), ends, watermark)
+        if self._watch is not None:
+            findings = self._watch.observe(written, findings)
+        self._metrics.batch_seconds.record(time.perf_counter() - started, {"phase": "rules"})
         hubs = [(hub, written.entities[hub.label][hub.id].hub_since) for hub in written.new_hubs]
         verdicts = [label for label in written.labels if label.subject.label == "Ring"]
         return Detection(findings, hubs, watermark, verdicts)
@@ -149,11 +166,13 @@ class Detector:
         partition, findings = caught_up
         return partition, Detection(findings, [], self._clock.watermark)
 
-    def _write(self, batch: Batch, events: list[Event], origins: Mapping[str, Record]) -> tuple[Written, int]:
+    def _write(
+        self, batch: Batch, events: list[Event], origins: Mapping[str, Record], ready: Callable[[], object]
+    ) -> tuple[Written, int]:
         """What became of a batch, and how many of it were late; once, however often the batch is given."""
         if self._written is not None and self._written[0] is batch:
-            return self._written[1:]  # the graph went away after it was written
-        mark = BatchMark(self._checkpoints, "written", batch.ends)
+            return self._written[1:]  # its dead letters could not be written
+        mark = BatchMark(self._checkpoints, "written", batch.ends, ready)
         written = self._writer.write(events, mark)
         mark.committed()
         # A label says nothing of how far the stream has got: only transactions move the clock.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import confluent_kafka as kafka
 import msgspec
@@ -100,10 +100,10 @@ class FindingsReader:
     def catch_up(self, partitions: Sequence[str]) -> None:
         """Nothing is put off in this stage."""
 
-    def detect(self, batch: Batch) -> Detection:
-        """Decode a batch and mark it as seen."""
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Callable[[], Detection]:
+        """Decode a batch and mark it as seen; there is nothing left to evaluate."""
         parts = [_decoder.decode(record.value) for record in batch.records]
-        mark = BatchMark(self._checkpoints, "written", batch.ends)
+        mark = BatchMark(self._checkpoints, "written", batch.ends, ready)
 
         def work(tx: Tx) -> None:
             if not mark.reached(tx):
@@ -112,9 +112,10 @@ class FindingsReader:
         self._graph.write(work)
         mark.committed()
         watermarks = [part.watermark for part in parts if part.watermark is not None]
-        return Detection(
+        detection = Detection(
             [finding for part in parts for finding in part.findings],
             [hub for part in parts for hub in part.hubs],
             max(watermarks, default=None),
             [label for part in parts for label in part.verdicts],
         )
+        return lambda: detection

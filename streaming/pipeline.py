@@ -6,11 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Protocol, TypeVar
+from itertools import chain, repeat
+from typing import NamedTuple, Protocol, TypeVar
 
 from graph.checkpoints import Checkpoints
 from graph.errors import Fenced, Unavailable
+from graph.events import Label
 from streaming.detector import Detection
 from streaming.metrics import Metrics
 from streaming.records import Batch, Source
@@ -19,12 +22,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Evaluates a batch that was written; it only reads, and may be called again after ``Unavailable``.
+Evaluate = Callable[[], Detection]
+
 
 class Front(Protocol):
-    """What turns a batch into a detection."""
+    """What turns a batch into a detection: it writes the batch, and what it returns evaluates it."""
 
-    def detect(self, batch: Batch) -> Detection:
-        """Process a batch; after ``Unavailable`` the same batch is given again."""
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Evaluate:
+        """Write a batch, and commit only when ``ready`` has returned; after ``Unavailable`` it is given again."""
 
     def catch_up(self, partitions: Sequence[str]) -> tuple[str, Detection] | None:
         """Do some of what was put off for one of the partitions: which one, and what came of it."""
@@ -59,11 +65,19 @@ class Heart(Protocol):
         """The loop waits for something that is away."""
 
 
+class _Written(NamedTuple):
+    """A batch that was written and is to be evaluated and forwarded."""
+
+    evaluate: Evaluate
+    ends: Mapping[str, int]
+
+
 class Pipeline:
     """Runs one source through a front and a forwarder until it ends or is stopped.
 
-    One batch is in flight at a time. Between batches, and while none comes, ``chores`` are done, given the
-    watermark.
+    While a batch is evaluated the next one is written, and committed when the evaluation is over: what is read is
+    the graph as the batch left it. Nothing else is done meanwhile. Between batches, and while none comes,
+    ``chores`` are done, given the watermark.
     """
 
     def __init__(
@@ -92,7 +106,12 @@ class Pipeline:
         self._watermark: int | None = None
         self._progress = progress
         self._cut_short: dict[str, tuple[int, int]] = {}
+        self._written: _Written | None = None
+        self._in_hand: set[str] = set()
+        self._evaluation: Future[Detection] | None = None
+        self._claimed_anew = False
         self._stop = threading.Event()
+        self._beside = ThreadPoolExecutor(1, "evaluation")
 
     def stop(self) -> None:
         """Finish the batch in flight and return from :meth:`run`; may be called from a signal handler."""
@@ -106,18 +125,17 @@ class Pipeline:
             ServiceError: something refuses for good; everything before it is committed.
         """
         self._steadily(lambda: self._source.open(self._take_over))
-        while not self._stop.is_set():
-            batch = self._next()
-            if batch is not None:
-                self._guarded(partial(self._process, batch), sorted(batch.ends))
-            elif self._guarded(self._catch_up, self._source.assigned()):
-                pass  # there may be more of it
-            elif self._source.exhausted():
-                self._steadily(self._forwarder.finish)
-                break
-            self._metrics.lag.replace(self._source.lag())
-            self._guarded(self._housekeep, self._source.assigned())
-            self._heart.beat()
+        with self._beside:
+            while not self._stop.is_set():
+                if self._guarded(self._advance) or self._guarded(self._catch_up):
+                    pass  # there may be more of it
+                elif self._source.exhausted():
+                    self._steadily(self._forwarder.finish)
+                    break
+                self._metrics.lag.replace(self._source.lag())
+                self._guarded(self._housekeep)
+                self._heart.beat()
+            self._guarded(partial(self._process, None))
         self._steadily(self._forwarder.close)
 
     def _take_over(self, partitions: list[str]) -> dict[str, int]:
@@ -126,6 +144,7 @@ class Pipeline:
         return self._steadily(lambda: self._claim(partitions), idle=time.sleep)
 
     def _claim(self, partitions: list[str]) -> dict[str, int]:
+        self._wait_for_evaluation()
         starts: dict[str, int] = {}
         for partition, marks in self._checkpoints.claim(partitions).items():
             starts[partition] = marks.assembled or 0
@@ -133,7 +152,19 @@ class Pipeline:
             if (marks.written or 0) > (marks.assembled or 0):
                 self._cut_short[partition] = (marks.assembled or 0, marks.written or 0)
             self._forwarder.take_over(partition)
+        self._claimed_anew |= not self._in_hand.isdisjoint(partitions)
         return starts
+
+    def _advance(self) -> bool:
+        """Write the next batch, and deal with the one before; returns whether there was either."""
+        batch = self._next()
+        self._check_claims()
+        if batch is None and self._written is None:
+            return False
+        if batch is not None and _judges_rings(batch):
+            self._process(None)
+        self._process(batch)
+        return True
 
     def _next(self) -> Batch | None:
         owned = set(self._source.assigned())
@@ -144,16 +175,36 @@ class Pipeline:
             self._cut_short = {}
             self._metrics.replayed_batches.add(1)
             return Batch(records, {partition: end for partition, (_, end) in again.items()})
-        records = self._source.read(self._batch_size, self._batch_s)
+        # What is written is not to wait for what may come.
+        records = self._source.read(self._batch_size, self._batch_s if self._written is None else 0)
         return Batch(records, {r.partition: r.offset + 1 for r in records}) if records else None
 
-    def _process(self, batch: Batch) -> bool:
-        detection = self._steadily(lambda: self._front.detect(batch))
+    def _process(self, batch: Batch | None) -> None:
+        """Evaluate and forward the batch that was written before, and meanwhile write this one."""
+        before, self._written = self._written, None
+        self._evaluation = self._beside.submit(before.evaluate) if before is not None else None
+        try:
+            if batch is not None:
+                self._in_hand |= batch.ends.keys()
+                evaluate = self._steadily(lambda: self._front.write(batch, self._wait_for_evaluation))
+                self._written = _Written(evaluate, batch.ends)
+        finally:
+            if before is not None and self._evaluation is not None:
+                self._finish(before, self._evaluation)
+        self._in_hand = set(self._written.ends) if self._written is not None else set()
+
+    def _finish(self, batch: _Written, evaluation: Future[Detection]) -> None:
+        tries = chain([evaluation.result], repeat(batch.evaluate))
+        detection = self._steadily(lambda: next(tries)())
         self._steadily(lambda: self._forwarder.forward(detection, batch.ends))
         self._source.commit(batch.ends)
         self._watermark = detection.watermark
         self._progress()
-        return True
+
+    def _wait_for_evaluation(self) -> None:
+        """Wait until nothing is evaluated any more, whatever came of it."""
+        if self._evaluation is not None:
+            wait([self._evaluation])
 
     def _catch_up(self) -> bool:
         """Do some of what was put off; returns whether there was any."""
@@ -164,20 +215,29 @@ class Pipeline:
         self._steadily(lambda: self._forwarder.follow_up(detection, partition))
         return True
 
-    def _guarded(self, work: Callable[[], bool], partitions: list[str]) -> bool:
+    def _guarded(self, work: Callable[[], T]) -> T | None:
         """Do some work, and give it up if its partitions are another worker's or the process is to end."""
         try:
             return work()
         except Fenced as error:
-            log.warning("batch_given_up", extra={"partitions": partitions, "why": str(error)})
+            log.warning("batch_given_up", extra={"partitions": sorted(self._in_hand), "why": str(error)})
+            self._give_up()
             self._source.rejoin(error)
         except _StoppedError:
-            pass
-        return False
+            self._give_up()
+        return None
 
-    def _housekeep(self) -> bool:
+    def _give_up(self) -> None:
+        """Forget what is in hand: the graph knows what remains to be done of it."""
+        self._written, self._in_hand, self._claimed_anew = None, set(), False
+
+    def _check_claims(self) -> None:
+        """Raise if a partition of what is in hand was lost and has come back: others may have gone on with it."""
+        if self._claimed_anew:
+            raise Fenced(f"{', '.join(sorted(self._in_hand))} were given out anew")
+
+    def _housekeep(self) -> None:
         self._steadily(lambda: self._chores(self._watermark))
-        return True
 
     def _steadily(self, call: Callable[[], T], idle: Callable[[float], None] | None = None) -> T:
         """Make a call, again and again while something is away: an outage is not bad data."""
@@ -193,6 +253,14 @@ class Pipeline:
                 if self._stop.is_set():
                     raise _StoppedError from error
                 (idle or self._source.idle)(1.0)
+                self._check_claims()
+
+
+def _judges_rings(batch: Batch) -> bool:
+    """Whether a batch says something of rings, which must have been assembled by then."""
+    return any(
+        isinstance(record.value, Label) and record.value.subject.label == "Ring" for record in batch.records
+    )
 
 
 class _StoppedError(Unavailable):
