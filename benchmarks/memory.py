@@ -30,7 +30,7 @@ from ringwatch.simulation.records import Event, Label
 from ringwatch.telemetry import Telemetry
 from streaming.codec import Codec
 from streaming.labels import LabelCodec
-from streaming.records import Record
+from streaming.records import Leaving, Record, Starts
 from streaming.sources.labelled import PREFIX, as_label
 
 _SEED = 1
@@ -59,7 +59,7 @@ class Simulated:
         self._read = Counter[str]()
         self._ended = False
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
+    def open(self, starts: Starts, leaving: Leaving) -> None:  # noqa: ARG002 - nobody takes it away
         """Claim both partitions; there is nothing to resume."""
         starts(self.assigned())
 

@@ -124,12 +124,11 @@ class Pipeline:
             Fenced: a file is being read by another worker too.
             ServiceError: something refuses for good; everything before it is committed.
         """
-        self._steadily(lambda: self._source.open(self._take_over))
+        self._steadily(lambda: self._source.open(self._take_over, self._let_go))
         with self._beside:
             while not self._stop.is_set():
-                if self._guarded(self._advance) or self._guarded(self._catch_up):
-                    pass  # there may be more of it
-                elif self._source.exhausted():
+                nothing_left = self._guarded(self._advance) is False and self._guarded(self._catch_up) is False
+                if nothing_left and self._source.exhausted():
                     self._steadily(self._forwarder.finish)
                     break
                 self._metrics.lag.replace(self._source.lag())
@@ -142,6 +141,11 @@ class Pipeline:
         """Claim partitions, finish what their former owners left, and say where to begin reading."""
         # Called from within the source, which cannot be asked to idle then.
         return self._steadily(lambda: self._claim(partitions), idle=time.sleep)
+
+    def _let_go(self, partitions: list[str]) -> None:
+        """Be done with what was written of partitions that go to another worker, who would have to do it again."""
+        if self._written is not None and self._evaluation is None and not self._in_hand.isdisjoint(partitions):
+            self._process(None, idle=time.sleep)
 
     def _claim(self, partitions: list[str]) -> dict[str, int]:
         self._wait_for_evaluation()
@@ -179,7 +183,7 @@ class Pipeline:
         records = self._source.read(self._batch_size, self._batch_s if self._written is None else 0)
         return Batch(records, {r.partition: r.offset + 1 for r in records}) if records else None
 
-    def _process(self, batch: Batch | None) -> None:
+    def _process(self, batch: Batch | None, idle: Callable[[float], None] | None = None) -> None:
         """Evaluate and forward the batch that was written before, and meanwhile write this one."""
         before, self._written = self._written, None
         self._evaluation = self._beside.submit(before.evaluate) if before is not None else None
@@ -190,13 +194,16 @@ class Pipeline:
                 self._written = _Written(evaluate, batch.ends)
         finally:
             if before is not None and self._evaluation is not None:
-                self._finish(before, self._evaluation)
+                self._finish(before, self._evaluation, idle)
+        self._evaluation = None
         self._in_hand = set(self._written.ends) if self._written is not None else set()
 
-    def _finish(self, batch: _Written, evaluation: Future[Detection]) -> None:
+    def _finish(
+        self, batch: _Written, evaluation: Future[Detection], idle: Callable[[float], None] | None
+    ) -> None:
         tries = chain([evaluation.result], repeat(batch.evaluate))
-        detection = self._steadily(lambda: next(tries)())
-        self._steadily(lambda: self._forwarder.forward(detection, batch.ends))
+        detection = self._steadily(lambda: next(tries)(), idle)
+        self._steadily(lambda: self._forwarder.forward(detection, batch.ends), idle)
         self._source.commit(batch.ends)
         self._watermark = detection.watermark
         self._progress()
@@ -216,7 +223,7 @@ class Pipeline:
         return True
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
-        """Do some work, and give it up if its partitions are another worker's or the process is to end."""
+        """Do some work, or give it up (``None``) for another worker has its partitions, or the process is to end."""
         try:
             return work()
         except Fenced as error:
@@ -229,7 +236,7 @@ class Pipeline:
 
     def _give_up(self) -> None:
         """Forget what is in hand: the graph knows what remains to be done of it."""
-        self._written, self._in_hand, self._claimed_anew = None, set(), False
+        self._written, self._evaluation, self._in_hand, self._claimed_anew = None, None, set(), False
 
     def _check_claims(self) -> None:
         """Raise if a partition of what is in hand was lost and has come back: others may have gone on with it."""

@@ -44,11 +44,18 @@ class Batch(msgspec.Struct, frozen=True):
     ends: dict[str, int]
 
 
+#: Says at which offset to begin, of every partition that arrives.
+Starts = Callable[[list[str]], Mapping[str, int]]
+
+#: Is told of partitions that are about to go to another worker.
+Leaving = Callable[[list[str]], None]
+
+
 class Source(Protocol):
     """An ordered, resumable supply of records."""
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
-        """Begin; ``starts`` is asked for the offset of every partition that arrives, now or later."""
+    def open(self, starts: Starts, leaving: Leaving) -> None:
+        """Begin; partitions may arrive and leave now or later, whenever the source is asked for something."""
 
     def assigned(self) -> list[str]:
         """The partitions that this worker reads now."""

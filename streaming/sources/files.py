@@ -10,13 +10,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from graph.errors import ConfigurationError, Fenced, ServiceError
-from streaming.records import Record
+from streaming.records import Leaving, Record, Starts
 from streaming.sources.rows import Unreadable, check_columns, file_format, read_rows
 
 _HEAD_BYTES = 64 * 1024
@@ -59,7 +59,7 @@ class FileSource:
             raise ServiceError(f"{path} has changed since it was read")
         return source
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
+    def open(self, starts: Starts, leaving: Leaving) -> None:  # noqa: ARG002 - nobody takes a file away
         """Begin each file where ``starts`` says."""
         self.seek(starts(self.assigned()))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as kafka
@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from graph.errors import ConfigurationError, Fenced, Unavailable
 from streaming.addresses import KafkaAddress
-from streaming.records import Record
+from streaming.records import Leaving, Record, Starts
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,8 @@ class KafkaSource:
         self._address = address
         self._count = partition_count(address, client)
         self._until_end = until_end
-        self._starts: Callable[[list[str]], Mapping[str, int]] = lambda _: {}
+        self._starts: Starts = lambda _: {}
+        self._leaving: Leaving = lambda _: None
         self._positions: dict[str, int] = {}
         self._held: set[str] = set()
         self._joined = False
@@ -121,9 +122,10 @@ class KafkaSource:
         """Whether it ends by itself."""
         return self._until_end
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
-        """Join the group; ``starts`` gives the offset of every partition that arrives, now or later."""
+    def open(self, starts: Starts, leaving: Leaving) -> None:
+        """Join the group, which gives partitions and takes them away, now or later."""
         self._starts = starts
+        self._leaving = leaving
         if self._until_end:
             self._ends = {self._name(p): self._watermarks(p)[1] for p in range(self._count)}
         self._subscribe()
@@ -208,6 +210,7 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group; what it still hands over meanwhile is for others to take up."""
         self._starts = lambda _: {}
+        self._leaving = lambda _: None
         self._consumer.close()
 
     def _subscribe(self) -> None:
@@ -252,6 +255,12 @@ class KafkaSource:
         log.info("partitions_assigned", extra={"partitions": names})
 
     def _on_revoke(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:
+        try:
+            self._leaving([self._name(p.partition) for p in partitions])
+        finally:
+            self._drop(consumer, partitions)
+
+    def _drop(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:
         names = [self._name(p.partition) for p in partitions]
         for name in names:
             self._positions.pop(name, None)
@@ -262,7 +271,7 @@ class KafkaSource:
     def _on_lost(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:
         """The group has put this worker out (a broker was away for long): it holds nothing until it is back."""
         self._joined = False
-        self._on_revoke(consumer, partitions)
+        self._drop(consumer, partitions)
 
     def _hold(self, partitions: Iterable[str]) -> None:
         names = set(partitions)

@@ -8,7 +8,7 @@ the last transaction follows at the end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -19,15 +19,13 @@ from streaming.codec import Codec
 from streaming.dead_letters import kept_bytes
 from streaming.event_time import EventClock
 from streaming.labels import LabelCodec
-from streaming.records import Position, Record, Source
+from streaming.records import Leaving, Position, Record, Source, Starts
 from streaming.replay import Originals
 
 #: What the partitions of labels begin with.
 PREFIX = "labels:"
 
 _LOOK_AHEAD = 1_000
-
-_Starts = Callable[[list[str]], Mapping[str, int]]
 
 
 class LabelledSource:
@@ -38,10 +36,13 @@ class LabelledSource:
         self._labels = labels
         self._codec = codec
 
-    def open(self, starts: _Starts) -> None:
+    def open(self, starts: Starts, leaving: Leaving) -> None:
         """Begin both where ``starts`` says."""
-        self._labels.open(lambda names: _own(starts([PREFIX + name for name in names])))
-        self._transactions.open(starts)
+        self._labels.open(
+            lambda names: _own(starts([PREFIX + name for name in names])),
+            lambda names: leaving([PREFIX + name for name in names]),
+        )
+        self._transactions.open(starts, leaving)
 
     def assigned(self) -> list[str]:
         """The partitions of both."""
@@ -110,14 +111,14 @@ class TimedLabelsSource(LabelledSource):
         self._coming: deque[_Timed] = deque()
         self._known: deque[Record] = deque()
 
-    def open(self, starts: _Starts) -> None:
+    def open(self, starts: Starts, leaving: Leaving) -> None:
         """Begin both where ``starts`` says; of a partition that comes again nothing is left from before."""
 
         def start(names: list[str]) -> Mapping[str, int]:
             self._coming = deque(one for one in self._coming if one.record.partition not in names)
             return starts(names)
 
-        super().open(start)
+        super().open(start, leaving)
 
     def read(self, limit: int, wait_s: float) -> list[Record]:
         """Transactions with the labels that were known by then; none while either prepares."""

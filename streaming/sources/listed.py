@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from graph.errors import Fenced
-from streaming.records import Position, Record
+from streaming.records import Leaving, Position, Record, Starts
 
 
 class ListedSource:
@@ -27,7 +27,7 @@ class ListedSource:
         ]
         self._next = 0
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
+    def open(self, starts: Starts, leaving: Leaving) -> None:  # noqa: ARG002 - nobody takes them away
         """Begin where ``starts`` says."""
         self._next = starts([self._partition])[self._partition]
 

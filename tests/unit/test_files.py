@@ -242,7 +242,7 @@ def test_reading_goes_on_where_it_was_left(tmp_path: Path) -> None:
     first, second = FileSource(str(tmp_path / "*.csv")).assigned()
     for starts in ({first: 4}, {first: 10, second: 7}, {first: 10, second: 10}, {second: 3}, {"other": 5}):
         source = FileSource(str(tmp_path / "*.csv"))
-        source.open(lambda _, starts=starts: starts)  # type: ignore[misc]
+        source.open(lambda _, starts=starts: starts, lambda _: None)  # type: ignore[misc]
         wanted = [record for record in whole if record.offset >= starts.get(record.partition, 0)]
         assert read_all(source, 3) == wanted
 
@@ -263,7 +263,7 @@ def test_seeking_goes_forwards_and_backwards(ten: FileSource) -> None:
 
 def test_a_range_is_read_exactly_and_reading_goes_on_behind_it(ten: FileSource) -> None:
     (partition,) = ten.assigned()
-    ten.open(lambda partitions: dict.fromkeys(partitions, 2))
+    ten.open(lambda partitions: dict.fromkeys(partitions, 2), lambda _: None)
     assert [record.value for record in ten.read_range({partition: (2, 5)})] == [b"2", b"3", b"4"]
     assert [record.value for record in read_all(ten)] == [b"5", b"6", b"7", b"8", b"9"]
 
@@ -273,7 +273,7 @@ def test_a_range_of_a_later_file_leaves_the_earlier_ones_where_they_are(tmp_path
         write(tmp_path / name, b"0\n1\n2\n")
     source = FileSource(str(tmp_path / "*"))
     first, second = source.assigned()
-    source.open(lambda _: {first: 3})
+    source.open(lambda _: {first: 3}, lambda _: None)
     assert [record.offset for record in source.read_range({second: (0, 2)})] == [0, 1]
     assert [(record.partition, record.offset) for record in read_all(source)] == [(second, 2)]
 

@@ -135,7 +135,7 @@ def write(path: Path, rows: list[Any]) -> Path:
 def opened(folder: Path, marks: Mapping[str, int] | None = None) -> TimedLabelsSource:
     transactions, labels = str(folder / "transactions.jsonl"), str(folder / "labels.jsonl")
     source = TimedLabelsSource(FileSource(transactions), SortedSource(labels, codec, COLUMNS), codec, events)
-    source.open(lambda names: {name: (marks or {}).get(name, 0) for name in names})
+    source.open(lambda names: {name: (marks or {}).get(name, 0) for name in names}, lambda _: None)
     return source
 
 
@@ -241,7 +241,7 @@ def test_labels_of_a_topic_come_first_as_they_are(folder: Path) -> None:
     late = Record("labels/0", 0, json.dumps(verdict(1, 500)).encode())
     transactions = FileSource(str(folder / "transactions.jsonl"))
     source = LabelledSource(transactions, ListedSource([late], "labels/0"), codec)
-    source.open(lambda names: dict.fromkeys(names, 0))
+    source.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
     records = source.read(3, 0)
     assert [record.partition for record in records][:1] == [PREFIX + "labels/0"]
     assert isinstance(records[0].value, Label)

@@ -16,7 +16,7 @@ from graph.events import Entity, Label
 from streaming.detector import Detection
 from streaming.metrics import Metrics
 from streaming.pipeline import Pipeline
-from streaming.records import Batch, Record
+from streaming.records import Batch, Leaving, Record, Starts
 
 PARTITION = "p"
 
@@ -63,8 +63,8 @@ class World:
 
     # The source.
 
-    def open(self, starts: Callable[[list[str]], Mapping[str, int]]) -> None:
-        self.starts = starts
+    def open(self, starts: Starts, leaving: Leaving) -> None:
+        self.starts, self.leaving = starts, leaving
         self.assign()
 
     def assign(self) -> None:
@@ -180,6 +180,19 @@ def test_stopping_finishes_what_was_written() -> None:
     assert world.written == world.assembled == 2
 
 
+def test_a_stream_that_is_stopped_in_an_outage_has_not_ended() -> None:
+    world = World("a", {"evaluate a": raising(Unavailable("away"))})
+
+    def stop_and_stay_away() -> None:
+        world.before["evaluate a"] = raising(Unavailable("away"))
+        world.pipeline.stop()
+
+    world.before["idle"] = stop_and_stay_away
+    saw = world.run()
+    assert (world.written, world.assembled) == (1, 0)
+    assert "finish" not in saw
+
+
 def test_an_evaluation_is_made_again_after_an_outage() -> None:
     world = World("ab", {"evaluate a": raising(Unavailable("away"))})
     world.run()
@@ -207,6 +220,33 @@ def test_a_graph_that_refuses_for_good_still_gets_what_was_written() -> None:
     with pytest.raises(ServiceError, match="refused"):
         world.run()
     assert world.forwarded() == ["forward to 1"]
+
+
+def test_what_was_written_of_a_partition_is_finished_before_another_worker_gets_it() -> None:
+    world = World("abc")
+
+    def goes_and_comes() -> None:
+        world.leaving([PARTITION])
+        assert world.assembled == world.written == 1
+        world.assign()
+
+    world.before["read 2"] = goes_and_comes
+    assert world.run().count("write a") == 1
+    assert world.forwarded() == ["forward to 1", "forward to 2", "forward to 3"]
+
+
+def test_a_partition_that_leaves_during_an_outage_is_left_to_whoever_gets_it() -> None:
+    """Rings of the first batch cannot be changed yet, and the second must not be before it."""
+    world = World("abc", {"forward to 1": raising(Unavailable("away"))})
+
+    def goes_and_comes() -> None:
+        world.leaving([PARTITION])
+        assert world.assembled == 0
+        world.assign()
+
+    world.before["idle"] = goes_and_comes
+    world.run()
+    assert world.forwarded() == ["forward to 2", "forward to 3"]
 
 
 def test_a_partition_that_was_lost_and_comes_back_is_read_from_where_the_graph_says() -> None:

@@ -85,7 +85,7 @@ def test_each_file_is_sorted_for_itself(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", [event(0, 9), event(1, 3), event(2, 3)])
     write(tmp_path / "b.jsonl", [event(3, 2), event(4, 1)])
     source = SortedSource(str(tmp_path / "*"), codec, rows_in_memory=2)
-    source.open(lambda _: {})
+    source.open(lambda _: {}, lambda _: None)
     assert ids(read_all(source)) == ["t1", "t2", "t0", "t4", "t3"]
 
 
@@ -94,7 +94,7 @@ def test_reading_goes_on_in_the_sorted_order(tmp_path: Path) -> None:
     whole = read_all(SortedSource(str(path), codec))
     source = SortedSource(str(path), codec, rows_in_memory=10)
     (partition,) = source.assigned()
-    source.open(lambda _: {partition: 40})
+    source.open(lambda _: {partition: 40}, lambda _: None)
     assert source.read_range({partition: (40, 60)}) == whole[40:60]
     assert read_all(source) == whole[60:]
 
