@@ -223,7 +223,7 @@ class Pipeline:
         return True
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
-        """Do some work; ``None`` if it is given up: its partitions are another worker's, or the process is to end."""
+        """Do some work; ``None`` if it is given up: others have its partitions, or the process is to end."""
         try:
             return work()
         except Fenced as error:
