@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from graph.errors import ConfigurationError
 from ringwatch.evaluation.measures import Figures, RingFigures
-from ringwatch.evaluation.report import RING_COLUMNS, Report, said
+from ringwatch.evaluation.report import LOOK_ALIKE_COLUMNS, RING_COLUMNS, Columns, Report, cells, said
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
@@ -34,13 +34,14 @@ def write_page(report: Report, path: Path) -> None:
         f"<h1>Ringwatch, evaluated</h1><p>{stream.transactions:,} transactions over {stream.days:.0f} days, "
         f"{stream.fraudulent:,} of them fraudulent, in {stream.rings:,} rings. Analysts open the {report.budget} "
         "riskiest new rings of each day.</p>",
-        _table("Rings", _contenders(report)),
+        _table("Rings", _contenders(report), RING_COLUMNS),
         _image(_by_budget(report)),
         _image(_recall(figures)),
-        _table("By typology", figures.by_typology),
-        _table("By ring size", figures.by_size),
-        _table("By camouflage", figures.by_camouflage),
+        _table("By typology", figures.by_typology, RING_COLUMNS),
+        _table("By ring size", figures.by_size, RING_COLUMNS),
+        _table("By camouflage", figures.by_camouflage, RING_COLUMNS),
         _image(_look_alikes(figures)),
+        _table("False alarms by kind of honest look-alike", figures.look_alikes, LOOK_ALIKE_COLUMNS),
         _model(report),
     ]
     text = (
@@ -65,11 +66,10 @@ def _contenders(report: Report) -> dict[str, RingFigures]:
     }
 
 
-def _table(title: str, groups: Mapping[str, RingFigures]) -> str:
-    head = "".join(f"<th>{column}" for column, _ in RING_COLUMNS.values())
+def _table(title: str, groups: Mapping[str, object], columns: Columns) -> str:
+    head = "".join(f"<th>{column}" for column, _ in columns.values())
     rows = "".join(
-        f"<tr><td>{html.escape(name)}"
-        + "".join(f"<td>{said(getattr(one, field), form)}" for field, (_, form) in RING_COLUMNS.items())
+        f"<tr><td>{html.escape(name)}" + "".join(f"<td>{cell}" for cell in cells(one, columns))
         for name, one in groups.items()
     )
     return f"<table><caption>{title}</caption><tr><th>{head}{rows}</table>"

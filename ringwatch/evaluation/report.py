@@ -12,11 +12,14 @@ from graph.errors import ConfigurationError
 from ringwatch.evaluation.baselines import TransactionModelFigures, component_rings, transaction_model
 from ringwatch.evaluation.found import Reported
 from ringwatch.evaluation.matching import within_budget
-from ringwatch.evaluation.measures import Figures, RingFigures, measure, recall_and_precision, rounded
+from ringwatch.evaluation.measures import Figures, measure, recall_and_precision, rounded
 from ringwatch.evaluation.truth import Truth
 
-#: Columns of figures about true rings, as a person reads them: field → (title, format).
-RING_COLUMNS: Mapping[str, tuple[str, str]] = {
+#: Columns of a table, as a person reads it: field → (title, format).
+Columns = Mapping[str, tuple[str, str]]
+
+#: What is said of true rings, from :class:`RingFigures`.
+RING_COLUMNS: Columns = {
     "rings": ("rings", "{:d}"),
     "found": ("found", "{:d}"),
     "recall": ("recall", "{:.2f}"),
@@ -27,6 +30,15 @@ RING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "money_lost_share": ("money lost until alert", "{:.0%}"),
     "alerts_per_ring": ("alerts per ring", "{:.1f}"),
     "churn": ("id churn", "{:.2f}"),
+}
+
+#: What is said of honest look-alikes, from :class:`LookAlikeFigures`.
+LOOK_ALIKE_COLUMNS: Columns = {
+    "groups": ("groups", "{:d}"),
+    "groups_flagged": ("flagged", "{:d}"),
+    "transactions": ("transactions", "{:d}"),
+    "transactions_flagged": ("flagged", "{:d}"),
+    "flagged_share": ("share", "{:.2%}"),
 }
 
 
@@ -104,13 +116,22 @@ def tables(report: Report) -> Iterator[Table]:
         ("By ring size", figures.by_size),
         ("By camouflage", figures.by_camouflage),
     ):
-        yield _ring_table(title, groups)
-    yield _look_alike_table(figures)
+        yield _table(title, groups, RING_COLUMNS)
+    look_alikes = _table("False alarms by kind of honest look-alike", figures.look_alikes, LOOK_ALIKE_COLUMNS)
+    if figures.false_alarm_typologies:
+        said_by = ", ".join(f"{name} {count}" for name, count in figures.false_alarm_typologies.items())
+        look_alikes.caption = f"{figures.false_alarms} false alarms, by what they said: {said_by}"
+    yield look_alikes
 
 
 def said(value: float | None, form: str) -> str:
     """A figure for a person; one that does not exist is a dash."""
     return "–" if value is None else form.format(value)
+
+
+def cells(figures: object, columns: Columns) -> list[str]:
+    """The figures of one row, in the columns' order."""
+    return [said(getattr(figures, name), form) for name, (_, form) in columns.items()]
 
 
 def _summary(report: Report) -> Table:
@@ -122,7 +143,8 @@ def _summary(report: Report) -> Table:
         ("Ringwatch, no budget", report.all_reported),
         ("connected components", report.connected_components),
     ):
-        table.add_row(name, str(figures.reported), said(figures.precision, "{:.2f}"), *_cells(figures.overall))
+        of_rings = cells(figures.overall, RING_COLUMNS)
+        table.add_row(name, str(figures.reported), said(figures.precision, "{:.2f}"), *of_rings)
     model = report.transaction_model
     if model is not None:
         table.caption = (
@@ -134,34 +156,11 @@ def _summary(report: Report) -> Table:
     return table
 
 
-def _ring_table(title: str, groups: Mapping[str, RingFigures]) -> Table:
+def _table(title: str, groups: Mapping[str, object], columns: Columns) -> Table:
     table = Table(title=title)
     table.add_column("")
-    for column, _ in RING_COLUMNS.values():
+    for column, _ in columns.values():
         table.add_column(column, justify="right")
     for name, figures in groups.items():
-        table.add_row(name, *_cells(figures))
+        table.add_row(name, *cells(figures, columns))
     return table
-
-
-def _look_alike_table(figures: Figures) -> Table:
-    table = Table(title="False alarms by kind of honest look-alike")
-    for title in ("kind", "groups", "flagged", "transactions", "flagged", "share"):
-        table.add_column(title, justify="left" if title == "kind" else "right")
-    for kind, one in figures.look_alikes.items():
-        table.add_row(
-            kind,
-            str(one.groups),
-            str(one.groups_flagged),
-            str(one.transactions),
-            str(one.transactions_flagged),
-            f"{one.flagged_share:.2%}",
-        )
-    if figures.false_alarm_typologies:
-        said_by = ", ".join(f"{name} {count}" for name, count in figures.false_alarm_typologies.items())
-        table.caption = f"{figures.false_alarms} false alarms, by what they said: {said_by}"
-    return table
-
-
-def _cells(figures: RingFigures) -> list[str]:
-    return [said(getattr(figures, name), form) for name, (_, form) in RING_COLUMNS.items()]

@@ -222,7 +222,10 @@ def test_the_truth_itself_is_found_whole(simulated: tuple[Path, Truth], tmp_path
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     within = report["within_budget"]
     assert (within["precision"], within["overall"]["recall"], within["overall"]["member_f1"]) == (1, 1, 1)
-    assert "data:image/png" in (tmp_path / "out" / "evaluation.html").read_text()
+    page = (tmp_path / "out" / "evaluation.html").read_text()
+    assert "data:image/png" in page
+    assert within["look_alikes"]
+    assert all(f"<td>{kind}<td>{one['groups']}" in page for kind, one in within["look_alikes"].items())
 
 
 def test_a_wrong_line_is_named(folder: Path) -> None:
