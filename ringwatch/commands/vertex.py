@@ -28,16 +28,20 @@ def submit(
     service_account: Annotated[str | None, typer.Option(help="As whom it runs, if not as the default.")] = None,
     complaint_days: Annotated[int, typer.Option(min=0, help="How long complaints take to come in.")] = 7,
     seeds: Annotated[int, typer.Option(min=1, help="Models per contender; their mean counts.")] = 3,
+    trees_only: Annotated[
+        bool, typer.Option("--trees-only", help="Without networks: minutes, and no torch wherever it scores.")
+    ] = False,
 ) -> None:
     """Start `ringwatch train` as a custom job, and print the job's name."""
     vertex = _vertex()
+    options = ["--complaint-days", str(complaint_days), "--seeds", str(seeds)]
     job = vertex.training_job(
         image,
         vertex.Machine(machine, accelerator, accelerators, spot),
         snapshot=snapshot,
         out=out,
         service_account=service_account,
-        options=["--complaint-days", str(complaint_days), "--seeds", str(seeds)],
+        options=[*options, "--trees-only"] if trees_only else options,
     )
     typer.echo(vertex.submit(job, project=project, region=region))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 import typer.main
 from google.cloud.aiplatform_v1 import AcceleratorType, CreateCustomJobRequest, CustomJob, JobState, Scheduling
 from google.protobuf import json_format
+from typer.testing import CliRunner
 
 from graph.errors import ConfigurationError
 from ringwatch.cli import app
@@ -55,19 +58,27 @@ def test_the_request_has_no_field_that_the_service_does_not_know() -> None:
     assert json_format.ParseDict(told_as_json, CustomJob.pb(CustomJob())) == CustomJob.pb(job())
 
 
-def test_the_container_is_given_a_command_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trees_only", [False, True])
+def test_the_container_is_given_a_command_that_there_is(trees_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIP_MODEL_DIR", "gs://b/run/model/")
     monkeypatch.setenv("AIP_CHECKPOINT_DIR", "gs://b/run/checkpoints/")
-    command, *options = sent(job()).job_spec.worker_pool_specs[0].container_spec.args
+    submit = Mock(return_value=NAME)
+    monkeypatch.setattr("ringwatch.vertex.submit", submit)
+    asked = ["--project=p", "--region=europe-west4", "--image=i", "--snapshot=gs://b/snapshot", "--out=gs://b/run"]
+    done = CliRunner().invoke(
+        app, ["vertex", "submit", *asked, "--complaint-days=9", *(["--trees-only"] if trees_only else [])]
+    )
+    assert done.output == f"{NAME}\n"
+    command, *options = sent(submit.call_args.args[0]).job_spec.worker_pool_specs[0].container_spec.args
     train = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
     given = train.make_context(command, options).params
     assert given == {
         "snapshot": "gs://b/snapshot",
         "out": "gs://b/run/model/",
         "checkpoints": "gs://b/run/checkpoints/",
-        "complaint_days": 7,
+        "complaint_days": 9,
         "seeds": 3,
-        "trees_only": False,
+        "trees_only": trees_only,
     }
 
 
