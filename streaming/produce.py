@@ -1,21 +1,22 @@
-"""Transactions from files onto a topic, with tokens in the place of cards before anything leaves.
+"""Transactions or labels from files onto a topic, with tokens in the place of cards before anything leaves.
 
-What is sent is our wire format, keyed by card, so that a card's transactions stay in order and meet one worker.
+What is sent is our wire format, keyed by card, so that a card's transactions stay in order and meet one worker; a
+label is keyed by what it speaks of.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import confluent_kafka as kafka
 import msgspec
 
 from graph.errors import BadEvent, ServiceError
-from graph.events import Transaction
+from graph.events import Event, Label
+from streaming import codec, labels
 from streaming.addresses import KafkaAddress
-from streaming.codec import Codec, encode
 from streaming.records import Record
 from streaming.sources.files import FileSource
 from streaming.sources.kafka import partition_count
@@ -33,13 +34,13 @@ class Produced(msgspec.Struct):
 
 
 class Outlet(Protocol):
-    """Where transactions are sent; ``acknowledged`` of them have arrived."""
+    """Where events are sent; ``acknowledged`` of them have arrived."""
 
     @property
     def acknowledged(self) -> int:
         """How many are known to have arrived."""
 
-    def send(self, transaction: Transaction) -> None:
+    def send(self, event: Event) -> None:
         """Hand one over; it leaves soon after."""
 
     def wait(self, seconds: float) -> None:
@@ -51,7 +52,7 @@ class Outlet(Protocol):
 
 def produce(
     source: FileSource,
-    codec: Codec,
+    decode: Callable[[Any], Event],
     topic: Outlet,
     reject: Callable[[Record, BadEvent], None],
     *,
@@ -59,10 +60,10 @@ def produce(
     stopped: Callable[[], bool] = lambda: False,
     produced: Produced | None = None,
 ) -> Produced:
-    """Send every transaction of ``source``, at most ``rate`` per second, and see them acknowledged.
+    """Send every event of ``source``, at most ``rate`` per second, and see them acknowledged.
 
-    A bad event goes to ``reject``, and the rest go on. ``stopped`` is asked between small batches; ``produced``
-    is kept up to date for whoever shows the progress.
+    ``decode`` makes an event of a record's value. A bad one goes to ``reject``, and the rest go on. ``stopped`` is
+    asked between small batches; ``produced`` is kept up to date for whoever shows the progress.
 
     Raises:
         ServiceError: the broker refuses an event, or does not answer; what was acknowledged by then is sent.
@@ -74,7 +75,7 @@ def produce(
         for record in source.read(limit, 1.0):
             produced.read += 1
             try:
-                topic.send(codec.decode(record.value))
+                topic.send(decode(record.value))
             except BadEvent as error:
                 produced.rejected += 1
                 reject(record, error)
@@ -87,7 +88,7 @@ def produce(
 
 
 class Topic:
-    """A topic to send transactions to; each is acknowledged by all replicas, once, in order.
+    """A topic to send events to; each is acknowledged by all replicas, once, in order.
 
     Raises:
         Unavailable: no broker answers.
@@ -112,9 +113,12 @@ class Topic:
             }
         )
 
-    def send(self, transaction: Transaction) -> None:
+    def send(self, event: Event) -> None:
         """Hand one over; it leaves soon after."""
-        value, key = encode(transaction), transaction.card.encode()
+        if isinstance(event, Label):
+            value, key = labels.encode(event), event.subject.id
+        else:
+            value, key = codec.encode(event), event.card
         while True:
             try:
                 self._producer.produce(self._address.topic, value, key, on_delivery=self._on_delivery)

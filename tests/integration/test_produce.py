@@ -73,7 +73,7 @@ def read_topic(address: KafkaAddress, count: int) -> list[Record]:
 def test_what_arrives_is_what_was_read_with_tokens_for_cards(address: KafkaAddress, source: FileSource) -> None:
     renamed = Codec(CardTokenizer(KEY), {"transaction_id": "id", "event_time": "time"}, now=lambda: NOW)
     rejected: list[tuple[Record, BadEvent]] = []
-    counts = produce(source, renamed, Topic(address, {}), lambda *pair: rejected.append(pair), rate=5000)
+    counts = produce(source, renamed.decode, Topic(address, {}), lambda *pair: rejected.append(pair), rate=5000)
     assert counts == Produced(read=500, sent=499, rejected=1)
     assert rejected[0][1].reason == "broken_row"
 
@@ -125,17 +125,19 @@ def test_an_event_that_the_broker_refuses_stops_producing(address: KafkaAddress,
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(event))
     with pytest.raises(ServiceError, match="too large"):  # by the client ...
-        produce(FileSource(str(path)), codec, Topic(address, {"message.max.bytes": "1000"}), lambda *_: None)
+        produce(
+            FileSource(str(path)), codec.decode, Topic(address, {"message.max.bytes": "1000"}), lambda *_: None
+        )
     limit_messages(address, 100)
     with pytest.raises(ServiceError, match="too large"):  # ... and by the broker
-        produce(FileSource(str(path)), codec, Topic(address, {}), lambda *_: None)
+        produce(FileSource(str(path)), codec.decode, Topic(address, {}), lambda *_: None)
 
 
 def test_dead_letters_on_a_topic_lead_back_to_the_events(
     address: KafkaAddress, kafka: KafkaServer, source: FileSource
 ) -> None:
     renamed = Codec(CardTokenizer(KEY), {"transaction_id": "id", "event_time": "time"}, now=lambda: NOW)
-    produce(source, renamed, Topic(address, {}), lambda *_: None)
+    produce(source, renamed.decode, Topic(address, {}), lambda *_: None)
     letters_at = f"kafka://{kafka.bootstrap}/letters-{uuid.uuid4().hex}"
     kafka.create_topic(letters_at.rpartition("/")[2], 2)
     sink = open_sink(letters_at)

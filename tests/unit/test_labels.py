@@ -17,7 +17,7 @@ from graph.events import Entity, Label, Transaction, time_of
 from graph.labels import CardStanding, Saying, last_word
 from streaming.codec import Codec
 from streaming.dead_letters import DeadLetter
-from streaming.labels import COLUMNS, LabelCodec
+from streaming.labels import COLUMNS, LabelCodec, encode
 from streaming.records import Position, Record
 from streaming.replay import read_originals
 from streaming.sources.files import FileSource
@@ -51,6 +51,14 @@ def test_a_card_is_the_token_that_transactions_have() -> None:
     assert spelt.subject == Entity("Card", paid.card)
     assert decode(transaction_id=None, ring_id="ring-1").subject == Entity("Ring", "ring-1")
     assert decode(transaction_id=VISA).subject.id.startswith("hmac:")
+
+
+@pytest.mark.parametrize("subject", [{"transaction_id": "t1"}, {"card": VISA}, {"ring_id": "ring-1"}])
+def test_what_is_sent_on_is_read_as_the_same_label(subject: dict[str, str]) -> None:
+    label = decode(**{"transaction_id": None} | subject)
+    sent = encode(label)
+    assert VISA.encode() not in sent
+    assert codec.decode(sent) == label
 
 
 @pytest.mark.parametrize(

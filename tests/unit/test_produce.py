@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graph.errors import BadEvent, ConfigurationError
-from graph.events import Transaction
+from graph.events import Event, id_of
 from streaming.addresses import KafkaAddress, is_kafka, parse_kafka
 from streaming.codec import Codec
 from streaming.produce import Produced, produce
@@ -25,7 +25,7 @@ class Memory:
     """A topic that keeps what it is sent, and how long it was told to wait."""
 
     def __init__(self) -> None:
-        self.sent: list[Transaction] = []
+        self.sent: list[Event] = []
         self.waited_s = 0.0
         self.flushed = False
 
@@ -33,8 +33,8 @@ class Memory:
     def acknowledged(self) -> int:
         return len(self.sent)
 
-    def send(self, transaction: Transaction) -> None:
-        self.sent.append(transaction)
+    def send(self, event: Event) -> None:
+        self.sent.append(event)
 
     def wait(self, seconds: float) -> None:
         self.waited_s += seconds
@@ -55,10 +55,10 @@ def source(tmp_path: Path) -> FileSource:
 
 def test_good_events_are_sent_and_bad_ones_handed_back(source: FileSource) -> None:
     topic, rejected = Memory(), list[tuple[Record, BadEvent]]()
-    produced = produce(source, codec, topic, lambda record, error: rejected.append((record, error)))
+    produced = produce(source, codec.decode, topic, lambda record, error: rejected.append((record, error)))
     assert produced == Produced(read=1000, sent=999, rejected=1)
     assert [(record.offset, error.reason) for record, error in rejected] == [(10, "not_json")]
-    assert len({sent.transaction_id for sent in topic.sent}) == 999
+    assert len(set(map(id_of, topic.sent))) == 999
     assert topic.flushed
     assert topic.waited_s == 0.0
 
@@ -66,13 +66,13 @@ def test_good_events_are_sent_and_bad_ones_handed_back(source: FileSource) -> No
 def test_a_rate_is_kept_by_waiting(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:
     topic = Memory()
     monkeypatch.setattr(time, "monotonic", lambda: topic.waited_s)
-    produce(source, codec, topic, lambda *_: None, rate=200.0)
+    produce(source, codec.decode, topic, lambda *_: None, rate=200.0)
     assert topic.waited_s == pytest.approx(5.0)
 
 
 def test_producing_can_be_stopped(source: FileSource) -> None:
     topic = Memory()
-    produced = produce(source, codec, topic, lambda *_: None, stopped=lambda: len(topic.sent) > 300)
+    produced = produce(source, codec.decode, topic, lambda *_: None, stopped=lambda: len(topic.sent) > 300)
     assert 300 < produced.sent < 999
     assert topic.flushed
 
