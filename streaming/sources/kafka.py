@@ -177,9 +177,15 @@ class KafkaSource:
         self._subscribe()
 
     def exhausted(self) -> bool:
-        """Whether everything that was there at the start has been handed over."""
+        """Whether everything that was there at the start has been handed over.
+
+        A worker without a partition waits for those who have them: one that was killed still counts for a while,
+        and what it had comes here next.
+        """
         if not self._until_end or not self._joined:
             return False
+        if not self._positions:
+            return self._is_committed()
         return all(position >= self._ends[partition] for partition, position in self._positions.items())
 
     def past_end(self, record: Record) -> bool:
@@ -212,6 +218,16 @@ class KafkaSource:
         self._starts = lambda _: {}
         self._leaving = lambda _: None
         self._consumer.close()
+
+    def _is_committed(self) -> bool:
+        """Whether the group has got to where every partition ended, as far as the broker can say now."""
+        wanted = [self._topic_partition(partition) for partition, end in self._ends.items() if end]
+        try:
+            committed = self._consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
+        except kafka.KafkaException as error:
+            log.warning("broker", extra={"reason": error.args[0].str()})
+            return False
+        return all(mark.offset >= self._ends[self._name(mark.partition)] for mark in committed)
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
