@@ -223,7 +223,7 @@ class KafkaSource:
         """Whether the group has got to where every partition ended, as far as the broker can say now."""
         wanted = [self._topic_partition(partition) for partition, end in self._ends.items() if end]
         try:
-            committed = self._consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
+            committed = self._consumer.committed(wanted, timeout=_CALL_TIMEOUT_S) if wanted else []
         except kafka.KafkaException as error:
             log.warning("broker", extra={"reason": error.args[0].str()})
             return False
