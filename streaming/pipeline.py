@@ -114,7 +114,7 @@ class Pipeline:
         self._beside = ThreadPoolExecutor(1, "evaluation")
 
     def stop(self) -> None:
-        """Finish the batch in flight and return from :meth:`run`; may be called from a signal handler."""
+        """Finish what is in flight and return from :meth:`run`; may be called from a signal handler."""
         self._stop.set()
 
     def run(self) -> None:
