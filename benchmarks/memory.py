@@ -1,6 +1,6 @@
 """Memory over a long stream: ``python -m benchmarks.memory`` runs ten million simulated payments and draws it.
 
-They take 240 days, of which the graph keeps ninety. Payments and labels go from the generator into the pipeline
+They take a year, of which the graph keeps ninety days. Payments and labels go from the generator into the pipeline
 without a file between, and everything is on. Sampled between batches: what the worker (the generator with it) and
 the engine hold.
 """
@@ -34,7 +34,7 @@ from streaming.records import Leaving, Record, Starts
 from streaming.sources.labelled import PREFIX, as_label
 
 _SEED = 1
-_DAYS = 240
+_DAYS = 365
 _SAMPLES = 200
 _PAYMENTS = "simulation"
 _LABELS = PREFIX + _PAYMENTS

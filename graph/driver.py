@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 logging.getLogger("neo4j").setLevel(logging.ERROR)  # its failures reach the caller as exceptions
 
 
+class _Listed(list[Any]):
+    """A list that is not spelt out in words, as the driver does for its log with every parameter, logged or not."""
+
+    def __repr__(self) -> str:
+        return f"<a list of {len(self)}>"
+
+
 class Tx:
     """An explicit transaction: everything that ``run`` does in it happens, or nothing does."""
 
@@ -39,6 +46,10 @@ class Tx:
 
     def run(self, query: str, **parameters: Any) -> list[Row]:
         """Run one statement and return its rows."""
+        parameters = {
+            name: _Listed(value) if isinstance(value, (list, tuple)) else value
+            for name, value in parameters.items()
+        }
         if self._engine == "neo4j":
             query, parameters = _planned_once(query, parameters)
         # Not ``data()``: that walks through every value to look for nodes, of which nothing here returns any.
@@ -139,7 +150,7 @@ def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
     Neo4j keeps a plan for each order of magnitude of a list's length, and would plan a rule five times before it
     has seen batches of all sizes, for up to two seconds each. Of a list within a map its planner asks no length.
     """
-    lists = {name: value for name, value in parameters.items() if isinstance(value, (list, tuple))}
+    lists = {name: value for name, value in parameters.items() if isinstance(value, _Listed)}
     if not lists:
         return query, parameters
     others = {name: value for name, value in parameters.items() if name not in lists}

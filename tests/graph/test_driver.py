@@ -33,3 +33,15 @@ def test_neo4j_keeps_one_plan_of_a_statement_for_lists_of_any_length(graph: Grap
     for length in (1, 10, 100, 1_000, 10_000):
         graph.read("UNWIND $rows AS row MATCH (c:Card {id: row}) RETURN c.id AS id", rows=["c"] * length)
     assert graph.read(forget) == [{"value": "Query caches successfully cleared of 1 queries."}]
+
+
+def test_what_lists_hold_is_not_spelt_out_for_a_log(graph: Graph) -> None:
+    """It takes time, and a log of the driver's is no place for it."""
+
+    class Unspeakable(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            raise AssertionError("spelt out")
+
+    assert graph.read("UNWIND $rows AS row RETURN row", rows=[Unspeakable("x")]) == [{"row": "x"}]
