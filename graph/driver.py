@@ -31,7 +31,7 @@ logging.getLogger("neo4j").setLevel(logging.ERROR)  # its failures reach the cal
 
 
 class _Listed(list[Any]):
-    """A list that is not spelt out in words, as the driver does for its log with every parameter, logged or not."""
+    """A list that is not spelt out, as the driver does with every parameter for its log, logged or not."""
 
     def __repr__(self) -> str:
         return f"<a list of {len(self)}>"

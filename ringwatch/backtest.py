@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from graph.checkpoints import Checkpoints
-from graph.driver import Graph, Tx
+from graph.driver import Graph
 from graph.errors import ConfigurationError
 from graph.writer import GraphWriter
 from queries.backlog import Backlog
@@ -180,14 +180,7 @@ class FoundByDay:
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
         """Take the findings, and set the mark."""
-        mark = BatchMark(self._checkpoints, "assembled", ends)
-
-        def work(tx: Tx) -> None:
-            if not mark.reached(tx):
-                mark.advance(tx)
-
-        self._graph.write(work)
-        mark.committed()
+        BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
         for finding in detection.findings:
             self._days[datetime.fromtimestamp(finding.time / 1000, UTC).date().isoformat()].add(finding)
 

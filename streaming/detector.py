@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from graph.checkpoints import Checkpoints, Stage
-from graph.driver import Tx
+from graph.driver import Graph, Tx
 from graph.errors import BadEvent
 from graph.events import Entity, Event, Label
 from graph.writer import GraphWriter, Written
@@ -34,6 +34,10 @@ class Detection(msgspec.Struct, frozen=True):
     hubs: list[tuple[Entity, int]]
     watermark: int | None
     verdicts: list[Label] = []
+
+
+#: Evaluates a batch that was written; it only reads, and may be called again after ``Unavailable``.
+Evaluate = Callable[[], Detection]
 
 
 class Counts(msgspec.Struct):
@@ -82,6 +86,16 @@ class BatchMark:
         """Remember that it is set."""
         self._checkpoints.committed(self._stage, self._ends)
 
+    def set(self, graph: Graph) -> None:
+        """Set the mark, if it is not, in a transaction of its own."""
+
+        def work(tx: Tx) -> None:
+            if not self.reached(tx):
+                self.advance(tx)
+
+        graph.write(work)
+        self.committed()
+
 
 class Detector:
     """Turns batches of records into detections; bad events go to the dead letters, good ones into the graph."""
@@ -111,11 +125,10 @@ class Detector:
         self._written: tuple[Batch, Written, int] | None = None
         self._unknown_fields = 0
 
-    def write(self, batch: Batch, ready: Callable[[], object]) -> Callable[[], Detection]:
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Evaluate:
         """Write a batch, committed only when ``ready`` has returned; after a failure it may be given again.
 
-        Returns what evaluates it: rules, and the watch for rings that no rule names. That only reads, and may be
-        called again after ``Unavailable``.
+        Returns what evaluates it: rules, and the watch for rings that no rule names.
 
         Raises:
             Unavailable: the graph or the dead-letter sink is away for now.

@@ -8,10 +8,10 @@ import confluent_kafka as kafka
 import msgspec
 
 from graph.checkpoints import Checkpoints
-from graph.driver import Graph, Tx
+from graph.driver import Graph
 from graph.errors import Unavailable
 from streaming.addresses import KafkaAddress
-from streaming.detector import BatchMark, Detection
+from streaming.detector import BatchMark, Detection, Evaluate
 from streaming.records import Batch
 
 _encoder = msgspec.json.Encoder()
@@ -74,14 +74,7 @@ class FindingsForwarder:
             raise Unavailable(f"findings cannot be sent now: {failures[0] if failures else 'no answer'}")
 
     def _mark(self, ends: Mapping[str, int]) -> None:
-        mark = BatchMark(self._checkpoints, "assembled", ends)
-
-        def work(tx: Tx) -> None:
-            if not mark.reached(tx):
-                mark.advance(tx)
-
-        self._graph.write(work)
-        mark.committed()
+        BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
 
     def finish(self) -> None:
         """Nothing was held back."""
@@ -100,17 +93,10 @@ class FindingsReader:
     def catch_up(self, partitions: Sequence[str]) -> None:
         """Nothing is put off in this stage."""
 
-    def write(self, batch: Batch, ready: Callable[[], object]) -> Callable[[], Detection]:
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Evaluate:
         """Decode a batch and mark it as seen; there is nothing left to evaluate."""
         parts = [_decoder.decode(record.value) for record in batch.records]
-        mark = BatchMark(self._checkpoints, "written", batch.ends, ready)
-
-        def work(tx: Tx) -> None:
-            if not mark.reached(tx):
-                mark.advance(tx)
-
-        self._graph.write(work)
-        mark.committed()
+        BatchMark(self._checkpoints, "written", batch.ends, ready).set(self._graph)
         watermarks = [part.watermark for part in parts if part.watermark is not None]
         detection = Detection(
             [finding for part in parts for finding in part.findings],

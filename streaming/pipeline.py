@@ -14,16 +14,13 @@ from typing import NamedTuple, Protocol, TypeVar
 from graph.checkpoints import Checkpoints
 from graph.errors import Fenced, Unavailable
 from graph.events import Label
-from streaming.detector import Detection
+from streaming.detector import Detection, Evaluate
 from streaming.metrics import Metrics
 from streaming.records import Batch, Source
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: Evaluates a batch that was written; it only reads, and may be called again after ``Unavailable``.
-Evaluate = Callable[[], Detection]
 
 
 class Front(Protocol):

@@ -108,14 +108,7 @@ class Worker:
         return self.operation.run(Touches.of(written), [PARTITION], now)
 
     def assemble(self, ends: dict[str, int]) -> None:
-        mark = BatchMark(self.checkpoints, "assembled", ends)
-
-        def work(tx: Tx) -> None:
-            if not mark.reached(tx):
-                mark.advance(tx)
-
-        self._graph.write(work)
-        mark.committed()
+        BatchMark(self.checkpoints, "assembled", ends).set(self._graph)
 
     def batch(self, transactions: Sequence[Transaction], end: int, now: int = NOON) -> list[Finding]:
         found = self.evaluate(self.write(transactions, end), now)

@@ -13,7 +13,7 @@ import pytest
 from graph.checkpoints import Checkpoints, Marks
 from graph.errors import Fenced, ServiceError, Unavailable
 from graph.events import Entity, Label
-from streaming.detector import Detection
+from streaming.detector import Detection, Evaluate
 from streaming.metrics import Metrics
 from streaming.pipeline import Pipeline
 from streaming.records import Batch, Leaving, Record, Starts
@@ -103,7 +103,7 @@ class World:
 
     # The front.
 
-    def write(self, batch: Batch, ready: Callable[[], object]) -> Callable[[], Detection]:
+    def write(self, batch: Batch, ready: Callable[[], object]) -> Evaluate:
         name, end = _named(batch), batch.ends[PARTITION]
         self._happens(f"write {name}")
         ready()
