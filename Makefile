@@ -28,7 +28,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# The figures in the README.
+# The speed in docs/measured.md.
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.hot_path
 	$(BIN)/python -m benchmarks.scoring

@@ -1,1 +1,1 @@
-"""The figures in the README, each reproducible by one command."""
+"""The figures in docs/measured.md, each reproducible by one command."""

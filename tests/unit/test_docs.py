@@ -32,6 +32,7 @@ DOCUMENTS = [
     README,
     ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "docs/measured.md",
     ROOT / "queries/rules/README.md",
     *DECISIONS,
 ]
