@@ -134,6 +134,15 @@ def apply(graph: Graph) -> None:
     graph.await_indexes()
     if lacking := missing(graph):
         raise ServiceError(f"the graph's schema is incomplete: {', '.join(lacking)}")
+    register(graph)
+
+
+def register(graph: Graph) -> None:
+    """Give an empty graph its name and version.
+
+    Raises:
+        ServiceError: it was written by another version of Ringwatch.
+    """
     graph.write(
         lambda tx: tx.run(
             "MERGE (l:Ledger {id: 'ringwatch'}) "

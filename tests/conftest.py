@@ -130,6 +130,7 @@ def _connection(endpoint: Endpoint) -> Iterator[Graph]:
     with closing(
         connect(endpoint.uri, endpoint.user, endpoint.password, database=endpoint.database, patience_s=30)
     ) as connection:
+        schema.apply(connection)
         yield connection
 
 
@@ -137,5 +138,5 @@ def _connection(endpoint: Endpoint) -> Iterator[Graph]:
 def graph(_connection: Graph) -> Graph:
     """An empty graph with its schema."""
     wipe(_connection)
-    schema.apply(_connection)
+    schema.register(_connection)
     return _connection

@@ -47,7 +47,7 @@ def test_rings_hold_much_fraud_and_hardly_an_honest_purchase(ringwatch: Ringwatc
     assert honest <= 0.01 * len(caught)
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26", "neo4j-2026"], indirect=True)
+@pytest.mark.parametrize("engine_name", ["neo4j-5.26"], indirect=True)
 def test_neo4j_shows_the_rings_that_the_embedded_engine_shows(ringwatch: Ringwatch) -> None:
     with gzip.open(DATA, "rt", encoding="utf-8-sig") as file:
         header, *rows = file
