@@ -34,8 +34,10 @@ def register(
     config: ConfigFile = None,
 ) -> None:
     """Add a trained model as a version, which never changes."""
+    registry = _registry(models, config)
     with fetched(model, CARD) as folder:
-        typer.echo(_registry(models, config).register(folder).name)
+        _read(folder)
+        typer.echo(registry.register(folder).name)
 
 
 @app.command("list")
@@ -124,6 +126,16 @@ def _registry(models: str | None, config: Path | None) -> Registry:
     if address is None:
         raise ConfigurationError("--models (or scores.models in the settings) says where models are registered")
     return open_registry(address)
+
+
+def _read(model: Path) -> None:
+    """Refuse what no worker could load: it would be noticed only when it is promoted."""
+    try:
+        from gnn.arrival_model import ArrivalModel
+    except ImportError as error:
+        raise ConfigurationError(f"models need what `pip install 'ringwatch[scores]'` brings: {error}") from error
+    for moment in ("arrival", "later"):
+        ArrivalModel(model / moment)  # the files of both moments are read alike
 
 
 def _challenged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -105,6 +106,19 @@ def test_too_little_that_is_new_is_said(folder: Path, tmp_path: Path) -> None:
     write_snapshot(*bursts(5, 200), tmp_path / "old", origin="test")
     with pytest.raises(ConfigurationError, match="new to both models"):
         compare(folder / "weak", folder / "strong", tmp_path / "old")
+
+
+def test_what_no_worker_could_load_is_no_version(folder: Path, tmp_path: Path) -> None:
+    model, models = tmp_path / "model", tmp_path / "models"
+    for moment in ("arrival", "later"):
+        shutil.copytree(folder / "weak", model, dirs_exist_ok=True)
+        (spoilt,) = (model / moment).glob("trees-0.txt")
+        spoilt.write_text("tree\n")
+        with pytest.raises(ConfigurationError, match=f"{moment} holds no model that can be read"):
+            CliRunner().invoke(
+                app, ["models", "register", str(model), "--models", str(models)], catch_exceptions=False
+            )
+    assert open_registry(str(models)).versions() == []
 
 
 def test_the_better_model_is_promoted_and_the_worse_declined(folder: Path, tmp_path: Path) -> None:
