@@ -52,7 +52,9 @@ _CONFIGURATION = {
 _PROPERTIES = (
     "-Darcadedb.txWalFlush=1",  # a commit is on the disk before an alert that rests on it leaves
     "-Darcadedb.opencypher.loadCsv.allowFileUrls=false",
+    "-Darcadedb.freePageRAM=10",  # a full cache lets go of a tenth; by default of half, which is then read again
 )
+_MIB = {"m": 1, "g": 1024}
 
 _LOGGING = """\
 handlers = java.util.logging.ConsoleHandler
@@ -129,7 +131,14 @@ def _started(folder: Path, heap: str) -> tuple[Any, dict[str, Any]]:
         str(folder),
         password,
         _CONFIGURATION,
-        jvm_kwargs={"heap_size": heap, "jvm_args": [*_PROPERTIES, f"-Djava.util.logging.config.file={logging}"]},
+        jvm_kwargs={
+            "heap_size": heap,
+            "jvm_args": [
+                *_PROPERTIES,
+                f"-Darcadedb.maxPageRAM={_page_cache_mib(heap)}",
+                f"-Djava.util.logging.config.file={logging}",
+            ],
+        },
     )
     engine.start()
     engine.create_database(DATABASE)  # or opens, and recovers, the one that is there
@@ -141,6 +150,11 @@ def _started(folder: Path, heap: str) -> tuple[Any, dict[str, Any]]:
         "database": DATABASE,
         "pid": os.getpid(),
     }
+
+
+def _page_cache_mib(heap: str) -> int:
+    """Half of the heap: by default it is a quarter, which is soon too little for what a stream comes back to."""
+    return int(heap[:-1]) * _MIB[heap[-1]] // 2
 
 
 def _publish(path: Path, endpoint: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -41,17 +44,27 @@ def await_death(pid: int) -> None:
         time.sleep(0.05)
 
 
-def listening(pid: int) -> set[str]:
-    """The local addresses (hexadecimal) of the sockets on which a process listens."""
+def listening(pid: int) -> set[tuple[str, int]]:
+    """The local addresses (hexadecimal) and ports of the sockets on which a process listens."""
     sockets = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
     lines = [
         line.split()
         for table in ("tcp", "tcp6")
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
     ]
-    return {
-        words[1].partition(":")[0] for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in sockets
-    }
+    found = (words[1].split(":") for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in sockets)
+    return {(address, int(port, 16)) for address, port in found}
+
+
+def page_cache_mib(engine: EmbeddedEngine) -> float:
+    """What the engine's own server, of which only its Bolt is used, says of its page cache."""
+    (port,) = {port for _, port in listening(engine.pid)} - {urlsplit(engine.uri).port}
+    credentials = base64.b64encode(f"{engine.user}:{engine.password}".encode()).decode()
+    asked = Request(f"http://127.0.0.1:{port}/api/v1/server", headers={"Authorization": f"Basic {credentials}"})
+    with urlopen(asked) as answer:
+        most = json.load(answer)["metrics"]["profiler"]["cacheMax"]["space"]
+    assert isinstance(most, int)
+    return most / 2**20
 
 
 def test_a_temporary_engine_answers_and_leaves_nothing() -> None:
@@ -85,7 +98,12 @@ def test_it_listens_on_loopback_only() -> None:
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     with embedded_engine("embedded:temporary", heap="256m") as engine:
         assert listening(engine.pid)
-        assert listening(engine.pid) <= loopback
+        assert {address for address, _ in listening(engine.pid)} <= loopback
+
+
+def test_half_of_its_heap_caches_pages() -> None:
+    with embedded_engine("embedded:temporary", heap="256m") as engine:
+        assert page_cache_mib(engine) == 128
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
