@@ -50,11 +50,18 @@ def fresh_engine(name: str) -> Iterator[Endpoint]:
         Missing: this machine lacks what Neo4j needs.
     """
     if name == "arcadedb":
-        with embedded_engine("embedded:temporary") as engine:
-            yield _prepared(Endpoint(engine.uri, engine.user, engine.password, engine.database))
+        with embedded("embedded:temporary") as endpoint:
+            yield endpoint
     else:
         with Neo4jServer(_NEO4J_RELEASE, heap=_NEO4J_MEMORY, page_cache=_NEO4J_MEMORY) as server:
             yield _prepared(Endpoint(server.uri, server.user, server.password, server.database))
+
+
+@contextmanager
+def embedded(address: str) -> Iterator[Endpoint]:
+    """Start the embedded engine that an address names, with the schema, until the block ends."""
+    with embedded_engine(address) as engine:
+        yield _prepared(Endpoint(engine.uri, engine.user, engine.password, engine.database))
 
 
 def _prepared(endpoint: Endpoint) -> Endpoint:

@@ -2,7 +2,7 @@
 
 They take a year, of which the graph keeps ninety days. Payments and labels go from the generator into the pipeline
 without a file between, and everything is on. Sampled between batches: what the worker (the generator with it) and
-the engine hold.
+the engine hold. It takes hours: with ``--graph`` it can be ended (SIGTERM, Ctrl-C), and goes on where it was.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import msgspec
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from benchmarks.engines import ENGINES, fresh_engine
+from benchmarks.engines import embedded
 from benchmarks.machine import Machine
 from graph.errors import Fenced
 from ringwatch import logs
+from ringwatch.commands.signals import on_termination
 from ringwatch.composition import RunOptions, opened_worker, tokenizer_for
 from ringwatch.simulation import Simulation
 from ringwatch.simulation.records import Event, Label
@@ -48,8 +49,11 @@ class Sample(msgspec.Struct, frozen=True):
     engine: float
 
 
+_decode = msgspec.json.Decoder(Sample).decode
+
+
 class Simulated:
-    """A simulation as a source that cannot be read again."""
+    """A simulation as a source, from where the graph is; what was read once cannot be read again."""
 
     def __init__(self, transactions: int, labels: LabelCodec, after: Callable[[int], None]) -> None:
         self._happenings = Simulation(transactions, _SEED, days=_DAYS).events_and_labels()
@@ -60,8 +64,17 @@ class Simulated:
         self._ended = False
 
     def open(self, starts: Starts, leaving: Leaving) -> None:  # noqa: ARG002 - nobody takes it away
-        """Claim both partitions; there is nothing to resume."""
-        starts(self.assigned())
+        """Claim both partitions, and pass over what was dealt with by a run before this one."""
+        begin = starts(self.assigned())
+        self._read.update(begin)
+        passed = Counter[str]()
+
+        def is_new(happening: Event | Label) -> bool:
+            partition = _partition(happening)
+            passed[partition] += 1
+            return passed[partition] > begin[partition]
+
+        self._happenings = filter(is_new, self._happenings)
 
     def assigned(self) -> list[str]:
         """Payments, and labels."""
@@ -75,9 +88,10 @@ class Simulated:
         return records
 
     def _record(self, happening: Event | Label) -> Record:
-        partition, value = (_LABELS, happening) if isinstance(happening, Label) else (_PAYMENTS, happening.payment)
+        partition = _partition(happening)
         offset = self._read[partition]
         self._read[partition] += 1
+        value = happening if isinstance(happening, Label) else happening.payment
         record = Record(_PAYMENTS, offset, self._encode(value))
         return as_label(record, self._labels) if partition == _LABELS else record
 
@@ -107,19 +121,24 @@ class Simulated:
         """Nothing is held."""
 
 
+def _partition(happening: Event | Label) -> str:
+    return _LABELS if isinstance(happening, Label) else _PAYMENTS
+
+
 def main() -> None:
     """Run, and write the samples and the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transactions", type=int, default=10_000_000)
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--graph", default="temporary", metavar="FOLDER", help="keep it there, and go on with it")
     parser.add_argument("--out", type=Path, default=Path("bench-results"))
     chosen = parser.parse_args()
     logs.configure("error", "text")
     console = Console()
     console.print(Machine.here())
     chosen.out.mkdir(parents=True, exist_ok=True)
-    with (chosen.out / "memory.jsonl").open("wb", buffering=0) as written:
-        samples = sample(chosen.engine, chosen.transactions, written)
+    with (chosen.out / "memory.jsonl").open("wb" if chosen.graph == "temporary" else "ab", buffering=0) as written:
+        sample(f"embedded:{chosen.graph}", chosen.transactions, written)
+    samples = [_decode(line) for line in (chosen.out / "memory.jsonl").read_bytes().splitlines()]
     plot(samples).savefig(chosen.out / "memory.png", dpi=120)
     early, late = samples[len(samples) // 4], samples[-1]
     console.print(
@@ -129,18 +148,20 @@ def main() -> None:
     )
 
 
-def sample(engine: str, transactions: int, written: IO[bytes]) -> list[Sample]:
-    """Run a stream on a fresh engine, everything on, and look at memory as it goes; a line for each sample."""
-    samples: list[Sample] = []
+def sample(graph: str, transactions: int, written: IO[bytes]) -> None:
+    """Run a stream on an embedded engine, everything on, and look at memory as it goes; a line for each sample."""
     step = max(1, transactions // _SAMPLES)
+    reached: int | None = None
 
     def look(payments: int) -> None:
-        if payments and payments // step > (samples[-1].payments // step if samples else 0):
+        nonlocal reached
+        if reached is not None and payments // step > reached:
             engines = sum(_resident_mib(child) for child in _children(os.getpid()))
-            samples.append(Sample(payments, _resident_mib(os.getpid()), engines))
-            written.write(msgspec.json.encode(samples[-1]) + b"\n")
+            found = Sample(payments, _resident_mib(os.getpid()), engines)
+            written.write(msgspec.json.encode(found) + b"\n")
+        reached = payments // step
 
-    with tempfile.TemporaryDirectory(prefix="ringwatch-memory-") as name, fresh_engine(engine) as endpoint:
+    with tempfile.TemporaryDirectory(prefix="ringwatch-memory-") as name, embedded(graph) as endpoint:
         folder = Path(name)
         settings = endpoint.settings()
         labels = LabelCodec(Codec(tokenizer_for(settings)))
@@ -148,9 +169,9 @@ def sample(engine: str, transactions: int, written: IO[bytes]) -> list[Sample]:
         with (
             Telemetry.start("127.0.0.1", None) as telemetry,
             opened_worker(settings, options, telemetry, Simulated(transactions, labels, look)) as worker,
+            on_termination(worker.pipeline.stop),
         ):
             worker.pipeline.run()
-    return samples
 
 
 def plot(samples: list[Sample]) -> Figure:
