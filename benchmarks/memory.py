@@ -136,9 +136,12 @@ def main() -> None:
     console = Console()
     console.print(Machine.here())
     chosen.out.mkdir(parents=True, exist_ok=True)
-    with (chosen.out / "memory.jsonl").open("wb" if chosen.graph == "temporary" else "ab", buffering=0) as written:
+    seen = chosen.out / "memory.jsonl"
+    with seen.open("wb" if chosen.graph == "temporary" else "ab", buffering=0) as written:
         sample(f"embedded:{chosen.graph}", chosen.transactions, written)
-    samples = [_decode(line) for line in (chosen.out / "memory.jsonl").read_bytes().splitlines()]
+    samples = [_decode(line) for line in seen.read_bytes().splitlines()]
+    if not samples:
+        return  # ended before there was anything to see
     plot(samples).savefig(chosen.out / "memory.png", dpi=120)
     early, late = samples[len(samples) // 4], samples[-1]
     console.print(

@@ -54,6 +54,7 @@ _PROPERTIES = (
     "-Darcadedb.opencypher.loadCsv.allowFileUrls=false",
     "-Darcadedb.freePageRAM=10",  # a full cache lets go of a tenth; by default of half, which is then read again
 )
+#: By the letter after a heap's size.
 _MIB = {"m": 1, "g": 1024}
 
 _LOGGING = """\

@@ -36,7 +36,7 @@ def register(
     """Add a trained model as a version, which never changes."""
     registry = _registry(models, config)
     with fetched(model, CARD) as folder:
-        _read(folder)
+        _check(folder)
         typer.echo(registry.register(folder).name)
 
 
@@ -128,7 +128,7 @@ def _registry(models: str | None, config: Path | None) -> Registry:
     return open_registry(address)
 
 
-def _read(model: Path) -> None:
+def _check(model: Path) -> None:
     """Refuse what no worker could load: it would be noticed only when it is promoted."""
     try:
         from gnn.arrival_model import ArrivalModel
