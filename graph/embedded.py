@@ -35,7 +35,7 @@ DEFAULT_DIRECTORY = Path(".ringwatch")
 
 _GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 #: Half of the heap is the engine's page cache: a graph that outgrows it is read from the disk again and again.
-_SMALLEST_HEAP, _LARGEST_HEAP = 2**30, 2**32
+_SMALLEST_HEAP, _LARGEST_HEAP = 2**30, 2**33
 
 _SCHEMES = {"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"}
 _START_LOCK = "start.lock"
@@ -72,7 +72,7 @@ def embedded_engine(address: str, heap: str | None = None) -> Iterator[EmbeddedE
         address: ``embedded`` (kept in ``.ringwatch`` below the current folder), ``embedded:FOLDER`` (kept there)
             or ``embedded:temporary`` (deleted at the end).
         heap: the engine's largest Java heap, as in ``512m`` or ``2g`` (by default a quarter of the memory, from 1
-            to 4 GiB); one that runs already keeps its own.
+            to 8 GiB); one that runs already keeps its own.
 
     Raises:
         ConfigurationError: the folder cannot be used.

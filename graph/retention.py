@@ -14,9 +14,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 from graph import labels, tallies
 from graph.driver import Graph, Row, Tx
+from graph.rows import answer
 from graph.schema import ENTITY_LABELS, HOUR_MS, HUB_COUNTERS, NEVER, RELATIONSHIPS, Relationship
 
 _READ_TRANSACTIONS = (
@@ -24,26 +27,43 @@ _READ_TRANSACTIONS = (
     "OPTIONAL MATCH (card:Card)-[:MADE]->(t) OPTIONAL MATCH (t)-[:AT]->(merchant:Merchant) "
     "OPTIONAL MATCH (t)-[:ON]->(device:Device) OPTIONAL MATCH (t)-[:FROM]->(ip:IP) "
     "OPTIONAL MATCH (t)-[:SHIPPED_TO]->(address:Address) "
-    "RETURN t.account AS account, t.counterparty AS counterparty, card.id AS card, merchant.id AS merchant, "
-    "device.id AS device, ip.id AS ip, address.id AS address"
+    "RETURN collect([id, [t.time, t.status, t.amount, t.currency, merchant.id, t.account], "
+    "[t.account, t.counterparty, card.id, merchant.id, device.id, ip.id, address.id]]) AS rows"
 )
-_DELETE_TRANSACTIONS = (
-    "UNWIND $ids AS id MATCH (t:Transaction {id: id}) OPTIONAL MATCH (t)-[:AT]->(merchant:Merchant) "
-    "WITH t, t.time AS event_time, t.status AS status, t.amount AS amount, t.currency AS currency, "
-    "merchant.id AS merchant, t.account AS account "
-    "DETACH DELETE t RETURN event_time, status, amount, currency, merchant, account"
-)
-_COLUMN_LABELS = {
-    "account": "Account",
-    "counterparty": "Account",
-    "card": "Card",
-    "merchant": "Merchant",
-    "device": "Device",
-    "ip": "IP",
-    "address": "Address",
-}
+_ENDS = ("Account", "Account", "Card", "Merchant", "Device", "IP", "Address")
 
 _Touched = defaultdict[str, set[str]]
+
+#: A relationship's kind, and the ids of its start and its end.
+_Ended = tuple[Relationship, str, str]
+
+
+class _Way(NamedTuple):
+    """Relationships that are sought from one end, which is no hub."""
+
+    near: str
+    types: str
+    is_outward: bool
+
+    @property
+    def pattern(self) -> str:
+        """From a node ``n`` over a relationship ``r`` to a node ``far``."""
+        arrow = f"-[r:{self.types}]-"
+        return f"(n:{self.near} {{id: id}})" + (f"{arrow}>(far)" if self.is_outward else f"<{arrow}(far)")
+
+    def ended(self, near: str, relationship_type: str, label: str, far: str) -> _Ended:
+        """The kind of a relationship between ``near`` and ``far``, which has that label, and its start and end."""
+        if self.is_outward:
+            return _KINDS[relationship_type, self.near, label], near, far
+        return _KINDS[relationship_type, label, self.near], far, near
+
+
+_WAYS = (
+    _Way("Account", "HAS|SENT", is_outward=True),
+    _Way("Card", "PAID|USED", is_outward=True),
+    _Way("Card", "OWNS", is_outward=False),
+)
+_KINDS = {(r.type, r.start, r.end): r for r in RELATIONSHIPS}
 
 
 @dataclass(frozen=True)
@@ -106,12 +126,13 @@ def _batches(graph: Graph, hours: Sequence[int], size: int) -> Iterator[tuple[in
     What was yielded has to be gone when the next is asked for.
     """
     while rows := graph.read(
-        "UNWIND $hours AS hour MATCH (t:Transaction {hour: hour}) RETURN hour, t.id AS id LIMIT $size",
+        "UNWIND $hours AS hour MATCH (t:Transaction {hour: hour}) WITH hour, t.id AS id LIMIT $size "
+        "RETURN collect([hour, id]) AS rows",
         hours=hours,
         size=size,
-    ):
-        first = rows[0]["hour"]
-        yield first, sorted(row["id"] for row in rows)
+    )[0]["rows"]:
+        first = rows[0][0]
+        yield first, sorted(transaction_id for _, transaction_id in rows)
         hours = [hour for hour in hours if hour >= first]
 
 
@@ -130,37 +151,47 @@ def _forget_hours(tx: Tx, hours: Sequence[int]) -> None:
 
 
 def _expire_batch(tx: Tx, *, ids: Sequence[str], before: int, hub_caps: Mapping[str, int]) -> Expired:
-    rows = tx.run(_READ_TRANSACTIONS, ids=ids)
-    touched = _touched_by(rows)
-    origins = {label: sorted(touched[label]) for label in ("Account", "Card")}
-    for relationship in RELATIONSHIPS:
-        for start, end in _ended(tx, relationship, origins, before, delete=False):
-            touched[relationship.start].add(start)
-            touched[relationship.end].add(end)
-    _lock(tx, touched)
+    rows = answer(tx, _READ_TRANSACTIONS, ids=ids)
+    touched: _Touched = defaultdict(set)
+    for _, _, ends in rows:
+        for label, entity_id in zip(_ENDS, ends, strict=True):
+            if entity_id is not None:
+                touched[label].add(entity_id)
+    ended = {way: _ended(tx, way, touched[way.near], before, delete=False) for way in _WAYS}
+    for kind, start, end in chain.from_iterable(ended.values()):
+        touched[kind.start].add(start)
+        touched[kind.end].add(end)
+    unseen = _lock(tx, touched, before)
     judged = tx.run(
         "UNWIND $ids AS id MATCH (:Transaction {id: id})<-[:OF]-(l:Label) OPTIONAL MATCH (l)-[:OF]->(c:Card) "
         "RETURN l.id AS label, c.id AS card",
         ids=ids,
     )
     _delete_labels(tx, judged)
-    tallies.take(tx, [tallies.Deleted(**row) for row in tx.run(_DELETE_TRANSACTIONS, ids=ids)])
+    gone = set(
+        answer(
+            tx,
+            "UNWIND $ids AS id MATCH (t:Transaction {id: id}) DETACH DELETE t RETURN collect(id) AS rows",
+            ids=ids,
+        )
+    )
+    tallies.take(tx, [tallies.Deleted(*counted) for id_, counted, _ in rows if id_ in gone])
     lost: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     relationships = 0
-    for relationship in RELATIONSHIPS:
-        for start, end in _ended(tx, relationship, origins, before, delete=True):
+    for way, found in ended.items():
+        near = {start if way.is_outward else end for _, start, end in found}
+        for kind, start, end in _ended(tx, way, near, before, delete=True):
             relationships += 1
-            if relationship.start_counter:
-                lost[relationship.start][start][relationship.start_counter] += 1
-            if relationship.end_counter:
-                lost[relationship.end][end][relationship.end_counter] += 1
+            if kind.start_counter:
+                lost[kind.start][start][kind.start_counter] += 1
+            if kind.end_counter:
+                lost[kind.end][end][kind.end_counter] += 1
     for label, counts in lost.items():
         _lower(tx, label, counts, hub_caps.get(label))
     # A label touches its card long after the transaction, which leaves nothing to hold it.
-    entities = sum(
-        _delete_orphans(tx, label, ids, NEVER if label == "Card" else before) for label, ids in touched.items()
-    )
-    return Expired(len(rows), relationships, entities)
+    unseen["Card"] = touched["Card"]
+    entities = sum(_delete_orphans(tx, label, unseen[label]) for label in ENTITY_LABELS)
+    return Expired(len(gone), relationships, entities)
 
 
 def _expire_labels(tx: Tx, *, hours: Sequence[int], size: int) -> list[Row]:
@@ -172,7 +203,7 @@ def _expire_labels(tx: Tx, *, hours: Sequence[int], size: int) -> list[Row]:
         size=size,
     )
     _delete_labels(tx, rows)
-    _delete_orphans(tx, "Card", {row["card"] for row in rows if row["card"] is not None}, NEVER)
+    _delete_orphans(tx, "Card", {row["card"] for row in rows if row["card"] is not None})
     return rows
 
 
@@ -188,55 +219,49 @@ def _delete_labels(tx: Tx, rows: Sequence[Row]) -> None:
         labels.judge(tx, cards)
 
 
-def _touched_by(rows: Sequence[Row]) -> _Touched:
-    touched: _Touched = defaultdict(set)
-    for row in rows:
-        for column, label in _COLUMN_LABELS.items():
-            if row[column] is not None:
-                touched[label].add(row[column])
-    return touched
-
-
-def _ended(
-    tx: Tx, relationship: Relationship, origins: Mapping[str, Sequence[str]], before: int, *, delete: bool
-) -> list[tuple[str, str]]:
-    """The (start, end) ids of a kind's relationships that have ended, sought from the end that is no hub."""
-    start, kind, end = relationship.start, relationship.type, relationship.end
-    if end == "Card":
-        near, pattern = end, f"(b:{end} {{id: id}})<-[r:{kind}]-(a:{start})"
-    else:
-        near, pattern = start, f"(a:{start} {{id: id}})-[r:{kind}]->(b:{end})"
-    rows = tx.run(
-        f"UNWIND $ids AS id MATCH {pattern} WHERE r.last_seen < $before "
-        f"{'DELETE r ' if delete else ''}RETURN a.id AS start, b.id AS end",
-        ids=origins[near],
+def _ended(tx: Tx, way: _Way, ids: set[str], before: int, *, delete: bool) -> list[_Ended]:
+    """The relationships that lead that way from ``ids`` and have ended."""
+    rows = answer(
+        tx,
+        f"UNWIND $ids AS id MATCH {way.pattern} WHERE r.last_seen < $before "
+        "WITH r, [id, type(r), labels(far)[0], far.id] AS ended "
+        f"{'DELETE r ' if delete else ''}RETURN collect(ended) AS rows",
+        ids=sorted(ids),
         before=before,
     )
-    return [(row["start"], row["end"]) for row in rows]
+    return [way.ended(*row) for row in rows]
 
 
-def _lock(tx: Tx, touched: _Touched) -> None:
-    """Take the locks of all that will change, in the writer's order."""
-    for label in ENTITY_LABELS:
-        if touched[label]:
-            tx.run(
-                f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) SET n.last_seen = n.last_seen",
+def _lock(tx: Tx, touched: _Touched, before: int) -> dict[str, set[str]]:
+    """Take the locks of all that will change, in the writer's order; returns what was last seen before."""
+    return {
+        label: set(
+            answer(
+                tx,
+                f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) SET n.last_seen = n.last_seen "
+                "WITH n WHERE n.last_seen < $before RETURN collect(n.id) AS rows",
                 ids=sorted(touched[label]),
+                before=before,
             )
+        )
+        for label in ENTITY_LABELS
+    }
 
 
 def _lower(tx: Tx, label: str, counts: Mapping[str, Counter[str]], cap: int | None) -> None:
     counters = sorted({counter for lost in counts.values() for counter in lost})
     lowered = ", ".join(f"n.{counter} = n.{counter} - row.{counter}" for counter in counters)
-    rows = tx.run(
+    former = answer(
+        tx,
         f"UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET {lowered} "
-        f"RETURN n.id AS id, n.{HUB_COUNTERS.get(label, 'degree')} AS neighbours, n.is_hub AS is_hub",
+        f"WITH n WHERE n.is_hub AND n.{HUB_COUNTERS.get(label, 'degree')} <= $cap RETURN collect(n.id) AS rows",
         rows=[
             {"id": entity_id, **{counter: lost[counter] for counter in counters}}
             for entity_id, lost in sorted(counts.items())
         ],
+        cap=cap,
     )
-    if cap is not None and (former := [r["id"] for r in rows if r["is_hub"] and r["neighbours"] <= cap]):
+    if former:
         tx.run(
             f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) SET n.is_hub = false, n.hub_since = $never",
             ids=former,
@@ -244,12 +269,12 @@ def _lower(tx: Tx, label: str, counts: Mapping[str, Counter[str]], cap: int | No
         )
 
 
-def _delete_orphans(tx: Tx, label: str, ids: set[str], before: int) -> int:
+def _delete_orphans(tx: Tx, label: str, ids: set[str]) -> int:
     return len(
-        tx.run(
-            f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) WHERE n.last_seen < $before AND NOT (n)--() "
-            "DELETE n RETURN id",
+        answer(
+            tx,
+            f"UNWIND $ids AS id MATCH (n:{label} {{id: id}}) WHERE NOT (n)--() DELETE n "
+            "RETURN collect(id) AS rows",
             ids=sorted(ids),
-            before=before,
         )
     )

@@ -53,8 +53,6 @@ _WORKER_PATIENCE_S = 5.0
 #: A person waits for a command.
 _COMMAND_PATIENCE_S = 10.0
 _COUNT_RINGS_EVERY_S = 10.0
-#: How many small batches retention may take at a time, so that the stream goes on.
-_RETENTION_BATCHES = 20
 #: A batch makes about this many objects, hardly any of them in cycles: Python's 700 would search them all day.
 COLLECT_EVERY = 100_000
 _DAY_MS = 86_400_000
@@ -255,7 +253,9 @@ class _Housekeeping:
             return
         cutoff = watermark - self._settings.retention_days * _DAY_MS
         caps = self._settings.writer().hub_caps
-        expired = expire(self._graph, cutoff, hub_caps=caps, max_batches=_RETENTION_BATCHES)
+        # As many as one batch may bring: retention keeps up with the stream, and does not hold it up.
+        size = self._settings.stream.batch_size
+        expired = expire(self._graph, cutoff, hub_caps=caps, batch=size, max_batches=1)
         for kind in ("transactions", "relationships", "entities"):
             self._metrics.retention_deletions.add(getattr(expired, kind), {"kind": kind})
         if expired.complete:

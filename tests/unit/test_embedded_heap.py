@@ -12,7 +12,7 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("gib", "heap"), [(1, "1024m"), (4, "1024m"), (8, "2048m"), (10, "2560m"), (16, "4096m"), (256, "4096m")]
+    ("gib", "heap"), [(1, "1024m"), (4, "1024m"), (8, "2048m"), (10, "2560m"), (16, "4096m"), (256, "8192m")]
 )
 def test_a_quarter_of_the_memory_within_bounds(gib: int, heap: str, tmp_path: Path) -> None:
     assert usual_heap(gib * GIB, tmp_path / "no control group") == heap
