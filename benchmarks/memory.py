@@ -42,7 +42,7 @@ _LABELS = PREFIX + _PAYMENTS
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Resident memory in MiB with so many payments in the graph."""
+    """Resident memory in MiB after so many payments."""
 
     payments: int
     worker: float
@@ -184,7 +184,7 @@ def plot(samples: list[Sample]) -> Figure:
     payments = [one.payments for one in samples]
     axes.plot(payments, [one.worker for one in samples], label="worker (with the generator)")
     axes.plot(payments, [one.engine for one in samples], label="graph engine")
-    axes.set(xlabel="payments in the graph", ylabel="resident memory, MiB", title="Memory over the stream")
+    axes.set(xlabel="payments so far", ylabel="resident memory, MiB", title="Memory over the stream")
     axes.set_ylim(bottom=0)
     axes.legend()
     return figure
