@@ -1,4 +1,4 @@
-"""Whether a finding belongs to a ring: by what holds both of them, or by how much of the rare they share."""
+"""Whether a finding belongs to a ring: by what holds both, by payments, or by how much of the rare they share."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Candidate:
 
     def __init__(self, finding: Finding, settings: RingSettings) -> None:
         self._settings = settings
+        self._evidence = finding.evidence
         self._roles = {member.entity: member.role for member in finding.members}
         cores = sum(role == "core" for role in self._roles.values())
         self._degrees = {
@@ -54,12 +55,14 @@ class Candidate:
         self._total = sum(map(_weight, self._degrees.keys(), self._degrees.values()))
 
     def belongs_to(self, ring: Ring, weigh: Callable[[Ring], Weights]) -> bool:
-        """Whether one thing holds both, or they share enough by Jaccard or containment, weighted by rarity.
+        """Whether one thing holds both, they rest on the same payments, or share enough, weighted by rarity.
 
         A strong core of both is such a thing. So is a device, an e-mail address or a phone, whatever part it plays
         in either: it is in one pair of hands, or a hub. (A card or an account may have been stolen twice.) And so
         is a place (an address, also of the network) that is a core of both, together with anything strong:
-        strangers share the place, or a stolen card, but hardly both.
+        strangers share the place, or a stolen card, but hardly both. And so are the payments that either rests on,
+        when they are of more than one card or account: what goes to a mule are the takings of stolen accounts.
+        Otherwise the share of what is rare decides, by its Jaccard index or its containment.
         """
         roles = self._roles
         shared = [entity for entity in roles if entity in ring.members]
@@ -71,6 +74,8 @@ class Candidate:
             return True
         if strong and self.shares_core(ring):
             return True
+        if len(strong) > 1 and self._shares_payments(ring):
+            return True
         if not any(STRENGTH[entity.label] for entity in shared):
             return False
         weights = weigh(ring)
@@ -81,6 +86,11 @@ class Candidate:
         jaccard = round(common / (of_finding + of_ring - common), _DIGITS)
         containment = round(common / min(of_finding, of_ring), _DIGITS)
         return jaccard >= self._settings.min_jaccard or containment >= self._settings.min_containment
+
+    def _shares_payments(self, ring: Ring) -> bool:
+        """Whether either has the payments of the other, or enough of them."""
+        common = sum(key in ring.evidence for key in self._evidence)
+        return common >= self._settings.min_containment * min(len(self._evidence), len(ring.evidence))
 
     def shares_core(self, ring: Ring) -> bool:
         """Whether a core entity that strangers do not share is a core of both."""

@@ -129,6 +129,24 @@ def test_what_is_in_one_hand_is_enough_whatever_part_it_plays(label: str, rings:
         assert len(book) == rings
 
 
+@pytest.mark.parametrize(
+    ("drained", "transfers", "rings"),
+    [
+        ("abijklmnopqrstuvw", "3456", 1),
+        ("abijklmnopqrstuvw", "4567", 2),  # too few of them
+        ("aijklmnopqrstuvw", "3456", 2),  # all of one account, which two thieves may have
+    ],
+)
+def test_what_rests_on_the_same_payments_of_several_is_one_ring(drained: str, transfers: str, rings: int) -> None:
+    """One rule tells of the account that money goes to, another of who drains those that it comes from."""
+    mule = finding("mule", list("abcdefgh"), core_label="Account")
+    thief = finding("thief", list(drained), rule="account_takeover_fan_in")
+    book = RingBook(SETTINGS)
+    taken(book, msgspec.structs.replace(mule, evidence=("1", "2", "3", "4")))
+    taken(book, msgspec.structs.replace(thief, evidence=tuple(transfers)))
+    assert len(book) == rings
+
+
 def test_a_shared_place_is_enough_with_a_card_that_both_have() -> None:
     book = RingBook(SETTINGS)
     first = finding("ip", list("abcdefgh"), core_label="IP", rule="one")
