@@ -28,8 +28,8 @@ FIELDS = (
     *("shipping_address", "status"),
 )
 
-#: Properties are the rules' own, and no engine's: the newest Neo4j has the fixtures of ``test_all_rules``.
-pytestmark = pytest.mark.parametrize("engine_name", ["arcadedb", "neo4j-5.26"], indirect=True, scope="session")
+#: Properties are the rules' own, and no engine's: the others have the fixtures of ``test_all_rules``.
+pytestmark = pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True, scope="session")
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 briefly = settings(
