@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from gnn.calibration import Calibration, log_odds
@@ -16,6 +17,10 @@ from gnn.calibration import Calibration, log_odds
 BUDGETS = (0.01, 0.05)
 
 _RESAMPLES = 200
+
+#: How much flatter or steeper than the scores a curve may be. Where fraud is rare one attack can be most of what
+#: there is in the rows that it is fitted to, and scores that are blind to it would all become the same.
+_SLOPES = (0.5, 2.0)
 
 
 class AtBudget(msgspec.Struct, frozen=True):
@@ -139,8 +144,17 @@ def _thinned(fraud: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArra
 
 
 def calibrated(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> Calibration:
-    """The curve through scores (n) in (0, 1) of rows that the model has not learned from, and the truth (n)."""
-    curve = LogisticRegression(C=1e6).fit(log_odds(scores)[:, None], fraud)
-    # A slope of zero or less would turn the order over: then the scores say nothing, and stay.
-    slope = float(curve.coef_[0, 0])
-    return Calibration(slope, float(curve.intercept_[0])) if slope > 0 else Calibration(1.0, 0.0)
+    """The curve through scores (n) in (0, 1) of rows that the model has not learned from, and the truth (n).
+
+    The likeliest one whose slope is within ``_SLOPES``.
+    """
+    odds = log_odds(scores)
+
+    def unlikeliness(curve: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        seen = curve[0] * odds + curve[1]
+        error = expit(seen) - fraud
+        return float(np.sum(np.logaddexp(0, seen) - fraud * seen)), np.array([error @ odds, error.sum()])
+
+    found = minimize(unlikeliness, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=(_SLOPES, (None, None)))
+    slope, offset = found.x
+    return Calibration(float(slope), float(offset))

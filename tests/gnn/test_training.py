@@ -215,6 +215,16 @@ def test_calibration_makes_probabilities_of_scores_and_keeps_their_order() -> No
         assert abs(one.foretold - one.came_true) < 0.08
 
 
+def test_one_attack_that_scores_are_blind_to_does_not_make_them_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    scores = 1 / (1 + np.exp(-rng.normal(-7, 2, 20_000)))
+    fraud = rng.uniform(size=len(scores)) < scores
+    attack = np.full(3 * fraud.sum(), 1 / (1 + np.exp(8)))
+    curve = calibrated(np.concatenate([scores, attack]), np.concatenate([fraud, np.full(len(attack), True)]))
+    told = curve(scores)
+    assert told[fraud].mean() > 3 * told[~fraud].mean()
+
+
 def test_measures_are_what_they_are_called() -> None:
     fraud = np.array([True, True] + [False] * 98)
     scores = np.linspace(1, 0, 100)
