@@ -14,11 +14,11 @@ from statistics import median, quantiles
 import msgspec
 
 from benchmarks import ceiling, naive
-from benchmarks.engines import Endpoint
 from benchmarks.stream import BATCH, TimedBatch, apart, run_pipeline
 from ringwatch.composition import tokenizer_for
 from streaming.codec import Codec
 from streaming.records import Record
+from tests.services.endpoint import Endpoint
 
 
 class Turn(msgspec.Struct, frozen=True):

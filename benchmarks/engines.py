@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 
 from graph import schema
-from graph.driver import Graph, connect
 from graph.embedded import embedded_engine
-from ringwatch.settings import Settings
+from tests.services.endpoint import Endpoint
 from tests.services.neo4j import Neo4jServer
-from tests.worker import CARD_KEY
 
 ENGINES = ("arcadedb", "neo4j")
 
 _NEO4J_RELEASE, _NEO4J_MEMORY = "5.26", "1g"  # heap, as the embedded engine has it, and page cache
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where an engine answers, and as whom."""
-
-    uri: str
-    user: str
-    password: str = field(repr=False)
-    database: str
-
-    def settings(self, **sections: object) -> Settings:
-        """Ringwatch's own settings for this graph: the defaults, but for ``sections``."""
-        graph = {
-            "address": self.uri,
-            "user": self.user,
-            "password": self.password,
-            "database": self.database,
-        }
-        return Settings.model_validate({"graph": graph, "card_key": CARD_KEY, **sections})
-
-    def connect(self) -> closing[Graph]:
-        """A connection of its own."""
-        return closing(connect(self.uri, self.user, self.password, database=self.database, patience_s=30))
 
 
 @contextmanager

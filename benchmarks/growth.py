@@ -13,9 +13,9 @@ from statistics import median
 import msgspec
 
 from benchmarks.comparison import Spread
-from benchmarks.engines import Endpoint
 from benchmarks.stream import BATCH, TimedBatch, run_pipeline
 from streaming.records import Record
+from tests.services.endpoint import Endpoint
 
 _YARDSTICK = "UNWIND range(1, 200000) AS i RETURN sum(i % 7) AS total"
 _CURVE_POINTS = 100

@@ -20,10 +20,10 @@ from statistics import median, quantiles
 import confluent_kafka as kafka
 import msgspec
 
-from benchmarks.engines import Endpoint
 from streaming.addresses import parse_kafka
 from streaming.ring_store import RingStore
 from streaming.sources.kafka import group_lag
+from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.worker import Ringwatch
 

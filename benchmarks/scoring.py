@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.engines import Endpoint, fresh_engine
+from benchmarks.engines import fresh_engine
 from benchmarks.machine import Machine
 from benchmarks.stream import BATCH, simulated
 from gnn.arrival_model import ArrivalModel
@@ -35,6 +35,7 @@ from streaming.codec import Codec
 from streaming.metrics import Metrics
 from streaming.tokens import CardTokenizer
 from tests.gnn.models import promote, write_trees
+from tests.services.endpoint import Endpoint
 from tests.worker import CARD_KEY
 
 _SEED = 1

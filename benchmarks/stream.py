@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.engines import Endpoint
 from graph.events import Transaction
 from ringwatch.composition import RunOptions, opened_worker
 from ringwatch.simulation import Simulation
 from ringwatch.telemetry import Telemetry
 from streaming.records import Record
 from streaming.sources.files import FileSource
+from tests.services.endpoint import Endpoint
 
 BATCH = 2_000
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from graph import schema
-from graph.driver import Graph, connect
+from graph.driver import Graph
 from graph.embedded import EmbeddedEngine, embedded_engine
 from tests.services.cloud_storage import CloudStorageServer
+from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.maven import Missing, find_java
 from tests.services.neo4j import RELEASES, Neo4jServer, wipe
@@ -39,16 +38,6 @@ _MARKS = {
     "neo4j_526": "neo4j",
     "neo4j_2026": "neo4j",
 }
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """How another process reaches the graph under test."""
-
-    uri: str
-    user: str
-    password: str = field(repr=False)
-    database: str
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
@@ -127,9 +116,7 @@ def endpoint(request: pytest.FixtureRequest, engine_name: str) -> Endpoint:
 
 @pytest.fixture(scope="session")
 def _connection(endpoint: Endpoint) -> Iterator[Graph]:
-    with closing(
-        connect(endpoint.uri, endpoint.user, endpoint.password, database=endpoint.database, patience_s=30)
-    ) as connection:
+    with endpoint.connect() as connection:
         schema.apply(connection)
         yield connection
 

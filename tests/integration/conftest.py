@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graph.driver import Graph
-from tests.conftest import Endpoint
+from tests.services.endpoint import Endpoint
 from tests.worker import Ringwatch
 
 

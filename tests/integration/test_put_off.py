@@ -13,11 +13,10 @@ from queries.backlog import Backlog, Deferred
 from ringwatch.commands.rings import ring_record
 from ringwatch.commands.run import run_worker
 from ringwatch.composition import RunOptions
-from ringwatch.settings import Settings, load
+from ringwatch.settings import Settings
 from ringwatch.simulation import Simulation, write
 from streaming.ring_store import RingStore
-from tests.conftest import Endpoint
-from tests.worker import CARD_KEY
+from tests.services.endpoint import Endpoint
 
 TRANSACTIONS = 1_500
 
@@ -34,15 +33,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def settings(endpoint: Endpoint, budget_factor: float) -> Settings:
-    graph = {"address": endpoint.uri, "user": endpoint.user, "password": endpoint.password}
-    return load(
-        flags={
-            "card_key": CARD_KEY,
-            "graph": {**graph, "database": endpoint.database},
-            "stream.batch_size": 500,
-            "rules.budget_factor": budget_factor,
-        }
-    )
+    return endpoint.settings(stream={"batch_size": 500}, rules={"budget_factor": budget_factor})
 
 
 def rings(graph: Graph) -> list[dict[str, Any]]:

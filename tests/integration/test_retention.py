@@ -13,10 +13,8 @@ from graph.schema import HOUR_MS
 from ringwatch import composition
 from ringwatch.commands.run import run_worker
 from ringwatch.composition import RunOptions
-from ringwatch.settings import load
 from ringwatch.simulation import Simulation, write
-from tests.conftest import Endpoint
-from tests.worker import CARD_KEY
+from tests.services.endpoint import Endpoint
 
 TRANSACTIONS = 1_500
 BATCH = 100
@@ -35,19 +33,7 @@ def test_what_is_older_goes_step_by_step_while_the_stream_runs(
 
     monkeypatch.setattr(composition, "expire", observed)
     write(Simulation(TRANSACTIONS, 11, days=10), tmp_path)
-    settings = load(
-        flags={
-            "card_key": CARD_KEY,
-            "graph": {
-                "address": endpoint.uri,
-                "user": endpoint.user,
-                "password": endpoint.password,
-                "database": endpoint.database,
-            },
-            "stream.batch_size": BATCH,
-            "retention_days": KEPT_DAYS,
-        }
-    )
+    settings = endpoint.settings(stream={"batch_size": BATCH}, retention_days=KEPT_DAYS)
     source = str(tmp_path / "transactions.jsonl")
     run_worker(settings, RunOptions(source, str(tmp_path / "alerts.jsonl"), str(tmp_path / "dead.jsonl")))
 

@@ -12,7 +12,8 @@ from graph import schema
 from graph.driver import Graph
 from graph.embedded import open_graph
 from graph.errors import ConfigurationError
-from tests.conftest import ENGINES, Endpoint
+from tests.conftest import ENGINES
+from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.neo4j import Neo4jServer
 

@@ -13,7 +13,7 @@ import pytest
 
 from graph.driver import Graph
 from ringwatch.simulation import Simulation, write
-from tests.conftest import Endpoint
+from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.process import free_port
 from tests.worker import Ringwatch, read_lines, read_topic, revisions, shown_rings

@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks import ceiling, figures, latency, naive
 from benchmarks.comparison import Comparison, Spread, Turn, compare
-from benchmarks.engines import Endpoint
 from benchmarks.figures import Measured, Report
 from benchmarks.growth import Growth, Window, grow
 from benchmarks.latency import Latency, Times
@@ -22,6 +21,7 @@ from graph.embedded import EmbeddedEngine
 from ringwatch.composition import tokenizer_for
 from streaming.codec import Codec
 from streaming.records import Record
+from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.neo4j import wipe
 
