@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from graph import schema
-from graph.embedded import embedded_engine
+from graph.embedded import EmbeddedEngine, embedded_engine
 from tests.services.endpoint import Endpoint
 from tests.services.neo4j import Neo4jServer
 
@@ -27,17 +27,18 @@ def fresh_engine(name: str) -> Iterator[Endpoint]:
             yield endpoint
     else:
         with Neo4jServer(_NEO4J_RELEASE, heap=_NEO4J_MEMORY, page_cache=_NEO4J_MEMORY) as server:
-            yield _prepared(Endpoint(server.uri, server.user, server.password, server.database))
+            yield _prepared(server)
 
 
 @contextmanager
 def embedded(address: str) -> Iterator[Endpoint]:
     """Start the embedded engine that an address names, with the schema, until the block ends."""
     with embedded_engine(address) as engine:
-        yield _prepared(Endpoint(engine.uri, engine.user, engine.password, engine.database))
+        yield _prepared(engine)
 
 
-def _prepared(endpoint: Endpoint) -> Endpoint:
+def _prepared(engine: EmbeddedEngine | Neo4jServer) -> Endpoint:
+    endpoint = Endpoint.of(engine)
     with endpoint.connect() as graph:
         schema.apply(graph)
     return endpoint

@@ -110,8 +110,7 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def endpoint(request: pytest.FixtureRequest, engine_name: str) -> Endpoint:
     """Where the engine under test answers."""
-    engine = request.getfixturevalue(ENGINES[engine_name])
-    return Endpoint(engine.uri, engine.user, engine.password, engine.database)
+    return Endpoint.of(request.getfixturevalue(ENGINES[engine_name]))
 
 
 @pytest.fixture(scope="session")

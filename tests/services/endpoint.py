@@ -6,7 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from graph.driver import Graph, connect
+from graph.embedded import EmbeddedEngine
 from ringwatch.settings import Settings
+from tests.services.neo4j import Neo4jServer
 from tests.worker import CARD_KEY
 
 
@@ -18,6 +20,11 @@ class Endpoint:
     user: str
     password: str = field(repr=False)
     database: str
+
+    @classmethod
+    def of(cls, engine: EmbeddedEngine | Neo4jServer) -> Endpoint:
+        """Where an engine answers that was started."""
+        return cls(engine.uri, engine.user, engine.password, engine.database)
 
     def settings(self, **sections: object) -> Settings:
         """Ringwatch's own settings for this graph: the defaults, but for ``sections``."""
