@@ -145,10 +145,12 @@ class Graph:
 
 
 def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
-    """The same statement with its lists in one map.
+    """The same statement with its lists in one map, and with the plan that Neo4j has of it, if any.
 
     Neo4j keeps a plan for each order of magnitude of a list's length, and would plan a rule five times before it
     has seen batches of all sizes, for up to two seconds each. Of a list within a map its planner asks no length.
+    And it would plan each anew, while a batch waits, whenever the graph has outgrown what it was planned for. What
+    takes lists begins at their entities' indexes, however large the graph is.
     """
     lists = {name: value for name, value in parameters.items() if isinstance(value, _Listed)}
     if not lists:
@@ -159,7 +161,7 @@ def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
 
 @lru_cache(maxsize=1024)
 def _with_lists_in_a_map(query: str, names: tuple[str, ...]) -> str:
-    return re.sub(rf"\$({'|'.join(names)})\b", r"$lists.\1", query)
+    return "CYPHER replan=skip " + re.sub(rf"\$({'|'.join(names)})\b", r"$lists.\1", query)
 
 
 def _worth_retrying(error: BaseException) -> bool:

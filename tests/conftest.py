@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from graph import schema
 from graph.driver import Graph
 from graph.embedded import EmbeddedEngine, embedded_engine
+from tests.engines import ENGINES, USUAL
 from tests.services.cloud_storage import CloudStorageServer
 from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
@@ -28,9 +29,6 @@ Server = TypeVar("Server", bound=ServerProcess)
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-#: Fixture by engine; the first is what Ringwatch uses when nothing else is said.
-ENGINES = {"arcadedb": "embedded", "neo4j-5.26": "neo4j_526", "neo4j-2026": "neo4j_2026"}
-
 _MARKS = {
     "embedded": "embedded",
     "cloud_storage": "cloud_storage",
@@ -42,18 +40,21 @@ _MARKS = {
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by the services that it asks for by name (those of ``graph`` are marked by its engines).
+    """Mark every test by the services that it asks for, by name or by its engine.
 
     Where tests run in several processes, those on one engine stay together, and so do those of one module: each
     service is started once.
     """
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        for name in set(_MARKS) & set(fixtures):
+        asked = set(getattr(item, "fixturenames", ()))
+        if callspec := getattr(item, "callspec", None):
+            asked |= {
+                fixture for engine, fixture in ENGINES.items() if callspec.params.get("engine_name") == engine
+            }
+        for name in asked & set(_MARKS):
             item.add_marker(_MARKS[name])
-        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine_name")  # type: ignore[attr-defined]
-        by_name = (engine for engine, fixture in ENGINES.items() if fixture in fixtures)
-        item.add_marker(pytest.mark.xdist_group(engine or next(by_name, item.location[0])))
+        engines = (engine for engine, fixture in ENGINES.items() if fixture in asked)
+        item.add_marker(pytest.mark.xdist_group(next(engines, item.location[0])))
 
 
 def _served(make: Callable[[], Server]) -> Iterator[Server]:
@@ -97,10 +98,7 @@ def embedded() -> Iterator[EmbeddedEngine]:
         yield engine
 
 
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(engine, marks=getattr(pytest.mark, _MARKS[name])) for engine, name in ENGINES.items()],
-)
+@pytest.fixture(scope="session", params=USUAL)
 def engine_name(request: pytest.FixtureRequest) -> str:
     """The engine under test: a key of ``ENGINES``."""
     engine: str = request.param

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from graph.driver import Graph
 from graph.errors import ServiceError, Unavailable
+from tests.services.neo4j import Neo4jServer
 
 
 def test_a_read_that_wants_more_memory_than_there_is_is_refused_at_once(graph: Graph) -> None:
@@ -33,6 +36,24 @@ def test_neo4j_keeps_one_plan_of_a_statement_for_lists_of_any_length(graph: Grap
     for length in (1, 10, 100, 1_000, 10_000):
         graph.read("UNWIND $rows AS row MATCH (c:Card {id: row}) RETURN c.id AS id", rows=["c"] * length)
     assert graph.read(forget) == [{"value": "Query caches successfully cleared of 1 queries."}]
+
+
+def test_neo4j_plans_nothing_anew_while_a_batch_waits(neo4j_526: Neo4jServer) -> None:
+    """What takes no list shows that the graph has outgrown its plans."""
+
+    def discarded() -> int:
+        return (neo4j_526.folder / "logs" / "debug.log").read_text().count("Discarded stale query")
+
+    neo4j_526.wipe()
+    with neo4j_526.connect() as graph:
+        for expected in (0, 1):
+            before = discarded()
+            graph.read("UNWIND $ids AS id MATCH (p:Phone {id: id}) RETURN p.id AS id", ids=["p"])
+            graph.read("MATCH (p:Phone {id: $id}) RETURN p.id AS id", id="p")
+            assert discarded() - before == expected
+            graph.write(lambda tx: tx.run("UNWIND range(1, 1000) AS i CREATE (:Phone {id: toString(i)})"))
+            time.sleep(11)  # it looks at the age of a plan every ten seconds
+        neo4j_526.wipe()
 
 
 def test_what_lists_hold_is_not_spelt_out_for_a_log(graph: Graph) -> None:

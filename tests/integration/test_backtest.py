@@ -12,6 +12,7 @@ import pytest
 from graph.driver import Graph
 from queries.loader import RULES_FOLDER
 from ringwatch.simulation import Simulation, write
+from tests.engines import on
 from tests.worker import Ringwatch, read_lines
 
 RULE = RULES_FOLDER / "device_farm.cypher"
@@ -45,7 +46,7 @@ def test_a_backtest_says_what_a_rule_would_have_found(ringwatch: Ringwatch, fold
     assert "name an empty graph" in again
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_a_rule_of_any_status_is_tried_on_a_graph_of_its_own(ringwatch: Ringwatch, folder: Path) -> None:
     text = RULE.read_text().replace('status = "stable"', 'status = "deprecated"')
     (folder / "device_farm.cypher").write_text(text)
@@ -63,7 +64,7 @@ def test_a_rule_of_any_status_is_tried_on_a_graph_of_its_own(ringwatch: Ringwatc
     assert not (folder / ".ringwatch").exists()
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 @pytest.mark.parametrize(
     ("text", "instead", "code", "said"),
     [

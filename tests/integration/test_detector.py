@@ -22,6 +22,7 @@ from streaming.detector import Detector
 from streaming.event_time import EventClock
 from streaming.records import Batch, Record
 from streaming.tokens import CardTokenizer
+from tests.engines import on
 from tests.transactions import MINUTE, NOON
 
 
@@ -72,7 +73,7 @@ def batch() -> Batch:
     return Batch(records, {"p": len(records)})
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_a_batch_that_is_evaluated_again_is_not_late_for_that(
     detector: Detector, rules: AwayAtFirst, batch: Batch
 ) -> None:
@@ -84,7 +85,6 @@ def test_a_batch_that_is_evaluated_again_is_not_late_for_that(
     assert (detector.counts.accepted, detector.counts.late) == (60, 0)
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb", "neo4j-5.26"], indirect=True)
 def test_nobody_sees_a_batch_before_the_word_is_given(detector: Detector, graph: Graph, batch: Batch) -> None:
     def stored() -> int:
         (row,) = graph.read("MATCH (t:Transaction) RETURN count(t) AS n")

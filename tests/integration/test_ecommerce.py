@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import on
 from tests.worker import Ringwatch, shown_rings
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "fraud_ecommerce_30k.csv.gz"
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_rings_hold_much_fraud_and_hardly_an_honest_purchase(ringwatch: Ringwatch) -> None:
     ringwatch("run", "--source", str(DATA), *READING, "--dead-letters", "bad.jsonl", "--report", "report.json")
     report = json.loads((ringwatch.folder / "report.json").read_text())
@@ -47,7 +48,7 @@ def test_rings_hold_much_fraud_and_hardly_an_honest_purchase(ringwatch: Ringwatc
     assert honest <= 0.01 * len(caught)
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26"], indirect=True)
+@on("neo4j-5.26")
 def test_neo4j_shows_the_rings_that_the_embedded_engine_shows(ringwatch: Ringwatch) -> None:
     with gzip.open(DATA, "rt", encoding="utf-8-sig") as file:
         header, *rows = file

@@ -9,10 +9,11 @@ import pytest
 
 from graph.driver import Graph
 from ringwatch.simulation import Simulation, write
+from tests.engines import on
 from tests.services.kafka import KafkaServer
 from tests.worker import Ringwatch, read_lines
 
-TRANSACTIONS = 1_000
+TRANSACTIONS = 500
 
 
 @pytest.fixture
@@ -29,7 +30,6 @@ def verdicts(graph: Graph) -> dict[str, str]:
     return {row["id"]: row["verdict"] for row in rows}
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb", "neo4j-5.26"], indirect=True)
 def test_labels_of_a_file_end_at_their_transactions(ringwatch: Ringwatch, folder: Path, graph: Graph) -> None:
     run = ("run", "--source", "transactions.jsonl", "--labels", "labels.jsonl", "--alerts", "alerts.jsonl")
     ringwatch(*run, "--report", "report.json")
@@ -49,7 +49,7 @@ def test_labels_of_a_file_end_at_their_transactions(ringwatch: Ringwatch, folder
     assert "read 1," in ringwatch("dead-letters", "replay", "--dead-letters", letters(folder))
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_a_label_judges_its_ring_once(ringwatch: Ringwatch, folder: Path) -> None:
     run = ("run", "--source", "transactions.jsonl")
     ringwatch(*run)
@@ -75,7 +75,7 @@ def letters(folder: Path) -> str:
     return str(folder / ".ringwatch" / "dead-letters.jsonl")
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_labels_of_a_topic_are_taken_as_they_come(
     ringwatch: Ringwatch, folder: Path, graph: Graph, kafka: KafkaServer
 ) -> None:
@@ -95,7 +95,7 @@ def test_labels_of_a_topic_are_taken_as_they_come(
     assert verdicts(graph) == {label["transaction_id"]: label["verdict"] for label in labels}
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_labels_are_not_for_the_stage_that_reads_no_transactions(ringwatch: Ringwatch) -> None:
     run = ("run", "--source", "kafka://127.0.0.1:1/t", "--stage", "assemble", "--labels", "labels.jsonl")
     assert "not for --stage assemble" in ringwatch(*run, code=2)

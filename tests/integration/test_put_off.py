@@ -16,6 +16,7 @@ from ringwatch.composition import RunOptions
 from ringwatch.settings import Settings
 from ringwatch.simulation import Simulation, write
 from streaming.ring_store import RingStore
+from tests.engines import on
 from tests.services.endpoint import Endpoint
 
 TRANSACTIONS = 1_500
@@ -44,7 +45,7 @@ def rings(graph: Graph) -> list[dict[str, Any]]:
     return sorted(({key: record[key] for key in kept} for record in records), key=str)
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_what_is_put_off_is_found_in_the_end_through_a_crash(
     graph: Graph, endpoint: Endpoint, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

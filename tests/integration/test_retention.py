@@ -14,6 +14,7 @@ from ringwatch import composition
 from ringwatch.commands.run import run_worker
 from ringwatch.composition import RunOptions
 from ringwatch.simulation import Simulation, write
+from tests.engines import on
 from tests.services.endpoint import Endpoint
 
 TRANSACTIONS = 1_500
@@ -21,7 +22,7 @@ BATCH = 100
 KEPT_DAYS = 2
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_what_is_older_goes_step_by_step_while_the_stream_runs(
     graph: Graph, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

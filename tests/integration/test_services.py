@@ -12,7 +12,6 @@ from graph import schema
 from graph.driver import Graph
 from graph.embedded import open_graph
 from graph.errors import ConfigurationError
-from tests.conftest import ENGINES
 from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.neo4j import Neo4jServer
@@ -53,17 +52,15 @@ def _first_committed(kafka: KafkaServer, topic: str) -> tuple[int | None, bytes 
         consumer.close()
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26", "neo4j-2026"], indirect=True)
-def test_neo4j_keeps_what_was_committed_over_a_kill(engine_name: str, request: pytest.FixtureRequest) -> None:
-    server: Neo4jServer = request.getfixturevalue(ENGINES[engine_name])
-    server.wipe()
-    with server.connect() as graph:
+def test_neo4j_keeps_what_was_committed_over_a_kill(neo4j_526: Neo4jServer) -> None:
+    neo4j_526.wipe()
+    with neo4j_526.connect() as graph:
         graph.write(lambda tx: tx.run("CREATE (:Probe {id: 'kept'})"))
-        server.kill()
-        server.start()
+        neo4j_526.kill()
+        neo4j_526.start()
         assert graph.read("MATCH (p:Probe) RETURN p.id AS id") == [{"id": "kept"}]
-        assert server.release.version in graph.agent
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}", timeout=30) as answer:
+        assert neo4j_526.release.version in graph.agent
+    with urllib.request.urlopen(f"http://127.0.0.1:{neo4j_526.http_port}", timeout=30) as answer:
         assert answer.status == 200
 
 

@@ -13,20 +13,21 @@ import pytest
 
 from graph.driver import Graph
 from ringwatch.simulation import Simulation, write
+from tests.engines import on
 from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.services.process import free_port
 from tests.worker import Ringwatch, read_lines, read_topic, revisions, shown_rings
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "streaming" / "alert.schema.json").read_text())
-TRANSACTIONS = 2_000
+TRANSACTIONS = 1_000
 
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated stream's folder."""
     folder = tmp_path_factory.mktemp("stream")
-    write(Simulation(TRANSACTIONS, 11), folder)
+    write(Simulation(TRANSACTIONS, 11, fraud_rate=0.1), folder)
     return folder
 
 
@@ -82,7 +83,6 @@ def test_a_file_and_a_topic_end_in_the_same_rings(
         assert found == list(range(1, len(found) + 1))
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb", "neo4j-5.26"], indirect=True)
 def test_the_same_topic_again_in_the_same_group_changes_nothing(
     ringwatch: Ringwatch, stream: Path, kafka: KafkaServer, topics: dict[str, str]
 ) -> None:
@@ -103,7 +103,7 @@ def test_the_same_topic_again_in_the_same_group_changes_nothing(
     assert read_topic(kafka.bootstrap, topics["alerts"]) == first
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26"], indirect=True)
+@on("neo4j-5.26")
 def test_several_workers_share_a_group(
     ringwatch: Ringwatch, stream: Path, kafka: KafkaServer, topics: dict[str, str], graph: Graph
 ) -> None:
@@ -127,7 +127,7 @@ def test_several_workers_share_a_group(
         assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26"], indirect=True)
+@on("neo4j-5.26")
 def test_stages_together_find_what_one_process_finds(
     ringwatch: Ringwatch, stream: Path, kafka: KafkaServer, topics: dict[str, str], graph: Graph
 ) -> None:
@@ -149,7 +149,7 @@ def test_stages_together_find_what_one_process_finds(
     assert revisions(read_topic(kafka.bootstrap, topics["alerts"])).keys() >= parts.keys()
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, stream: Path) -> None:
     (ringwatch.folder / "ringwatch.toml").open("a").write("[log]\nlevel = 'warning'\n")
     source = str(stream / "transactions.jsonl")
@@ -166,7 +166,7 @@ def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, strea
     assert first["duplicates"] + second["duplicates"] == lines(stream) - TRANSACTIONS
 
 
-@pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True)
+@on("arcadedb")
 def test_metrics_and_health_are_served(ringwatch: Ringwatch, kafka: KafkaServer, topics: dict[str, str]) -> None:
     port = free_port()
     with (ringwatch.folder / "ringwatch.toml").open("a") as file:
@@ -185,7 +185,7 @@ def test_metrics_and_health_are_served(ringwatch: Ringwatch, kafka: KafkaServer,
     assert worker.returncode == 0, errors
 
 
-@pytest.mark.parametrize("engine_name", ["neo4j-5.26"], indirect=True)
+@on("neo4j-5.26")
 def test_wrong_addresses_and_credentials_give_one_clear_line(
     ringwatch: Ringwatch, stream: Path, kafka: KafkaServer, endpoint: Endpoint
 ) -> None:

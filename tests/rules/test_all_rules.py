@@ -10,20 +10,23 @@ from queries.fixtures import Case, contradictions, load_fixtures, replay, replay
 from queries.lint import check, check_fixtures
 from queries.loader import load_rules
 from queries.spec import Rule
+from tests.engines import ENGINES, on
 
 RULES = load_rules()
 CASES = [(rule, case) for rule in RULES for case in load_fixtures(rule.id)]
 FIRING = [(rule, case) for rule, case in CASES if case.expect == "fires"]
+PLAIN = [(rule, case) for rule, case in FIRING if case.name == "fires"]
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-#: What is the rule's own and no engine's: on the others fixtures are replayed as they are.
-on_one_engine = pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True, scope="session")
+#: What is the rule's own and no engine's: on Neo4j fixtures are replayed as they are.
+on_one_engine = on("arcadedb")
 
 
 def each(pairs: list[tuple[Rule, Case]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("rule", "case"), pairs, ids=[f"{rule.id}-{case.name}" for rule, case in pairs])
 
 
+@on(*ENGINES)
 @every_rule
 def test_is_well_formed(rule: Rule, graph: Graph) -> None:
     assert check(rule, graph) == []
@@ -36,6 +39,12 @@ def test_has_its_fixtures(rule: Rule) -> None:
 
 @each(CASES)
 def test_fixture_holds(rule: Rule, case: Case, graph: Graph) -> None:
+    assert contradictions(case, replay(case, graph, rule)) == []
+
+
+@on("neo4j-2026")
+@each(PLAIN)
+def test_fires_on_the_latest_release(rule: Rule, case: Case, graph: Graph) -> None:
     assert contradictions(case, replay(case, graph, rule)) == []
 
 
@@ -59,7 +68,8 @@ def test_says_the_same_however_the_stream_is_cut_into_batches(rule: Rule, case: 
     assert said(7) == said(50) == said(1_000)
 
 
-@each([(rule, case) for rule, case in FIRING if case.name == "fires"])
+@on_one_engine
+@each(PLAIN)
 def test_one_transaction_less_than_the_least_ring_is_no_ring(rule: Rule, case: Case, graph: Graph) -> None:
     for number, missing in enumerate(case.evidence):
         namespace = f"without{number}/"
@@ -67,7 +77,8 @@ def test_one_transaction_less_than_the_least_ring_is_no_ring(rule: Rule, case: C
         assert replay_events(events, graph, rule) == []
 
 
-@each([(rule, case) for rule, case in FIRING if case.name == "fires"])
+@on_one_engine
+@each(PLAIN)
 def test_a_ring_whose_events_come_late_is_found_all_the_same(rule: Rule, case: Case, graph: Graph) -> None:
     events = case.events()
     ring = [event for event in events if id_of(event) in case.evidence]
@@ -76,6 +87,7 @@ def test_a_ring_whose_events_come_late_is_found_all_the_same(rule: Rule, case: C
     assert contradictions(case, found) == []
 
 
+@on_one_engine
 @each([(rule, case) for rule, case in FIRING if case.labels])
 def test_a_ring_whose_labels_come_in_any_order_is_found_all_the_same(rule: Rule, case: Case, graph: Graph) -> None:
     for number, backwards in enumerate((False, True)):

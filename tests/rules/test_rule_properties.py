@@ -17,6 +17,7 @@ from queries.fixtures import Case, load_fixtures
 from queries.loader import load_rules
 from queries.runner import Runner, Touches
 from queries.spec import Rule
+from tests.engines import on
 
 RULES = load_rules()
 
@@ -28,8 +29,8 @@ FIELDS = (
     *("shipping_address", "status"),
 )
 
-#: Properties are the rules' own, and no engine's: the others have the fixtures of ``test_all_rules``.
-pytestmark = pytest.mark.parametrize("engine_name", ["arcadedb"], indirect=True, scope="session")
+# Properties are the rules' own, and no engine's: the others have the fixtures of ``test_all_rules``.
+pytestmark = on("arcadedb")
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 briefly = settings(
