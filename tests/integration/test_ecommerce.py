@@ -52,13 +52,13 @@ def test_rings_hold_much_fraud_and_hardly_an_honest_purchase(ringwatch: Ringwatc
 def test_neo4j_shows_the_rings_that_the_embedded_engine_shows(ringwatch: Ringwatch) -> None:
     with gzip.open(DATA, "rt", encoding="utf-8-sig") as file:
         header, *rows = file
-    january = [row for row in rows if re.match(r"[^,]*,[^,]*,1/", row)]  # by when it was bought
-    assert len(january) == 2_000
+    january = [row for row in rows if re.match(r"[^,]*,[^,]*,1/[1-4]/", row)]  # by when it was bought
+    assert len(january) == 496
     (ringwatch.folder / "january.csv").write_text("".join([header, *january]))
     found = {}
     for engine, graph in (("neo4j", ()), ("embedded", ("--graph", "embedded:graph"))):
         ringwatch("run", "--source", "january.csv", *READING, "--alerts", f"{engine}.alerts.jsonl", *graph)
         ringwatch("rings", "export", "--out", f"{engine}.jsonl", *graph)
         found[engine] = shown_rings(ringwatch.folder / f"{engine}.jsonl")
-    assert len(found["neo4j"]) > 200
+    assert len(found["neo4j"]) > 40
     assert found["neo4j"] == found["embedded"]

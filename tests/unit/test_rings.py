@@ -147,6 +147,16 @@ def test_what_rests_on_the_same_payments_of_several_is_one_ring(drained: str, tr
     assert len(book) == rings
 
 
+def test_a_card_and_its_account_are_one_owner_whom_two_thieves_may_have() -> None:
+    book = RingBook(SETTINGS)
+    victim = Member("Account", "victim", "member")
+    for name, cards in (("one", "abcdefgh"), ("other", "aijklmno")):
+        thief = finding(name, list(cards), rule="account_takeover_fan_in")
+        members = tuple(sorted((*thief.members, victim)))
+        taken(book, msgspec.structs.replace(thief, members=members, evidence=("1", "2")))
+    assert len(book) == 2
+
+
 def test_a_shared_place_is_enough_with_a_card_that_both_have() -> None:
     book = RingBook(SETTINGS)
     first = finding("ip", list("abcdefgh"), core_label="IP", rule="one")
