@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graph.events import Entity
@@ -74,7 +74,7 @@ class Candidate:
             return True
         if strong and self.shares_core(ring):
             return True
-        if len(strong) > 1 and self._shares_payments(ring):
+        if _are_several(strong) and self._shares_payments(ring):
             return True
         if not any(STRENGTH[entity.label] for entity in shared):
             return False
@@ -101,6 +101,11 @@ class Candidate:
             and known.role == "core"
             for entity, role in self._roles.items()
         )
+
+
+def _are_several(entities: Sequence[Entity]) -> bool:
+    """Whether they include two of a kind: a card and its account are one owner's."""
+    return len({entity.label for entity in entities}) < len(entities)
 
 
 def _weight(entity: Entity, degree: int) -> float:

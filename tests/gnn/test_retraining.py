@@ -30,7 +30,7 @@ PATIENCE_S = 240
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("retraining") / "snapshot"
-    write_snapshot(*bursts(3, 600), folder, origin="test")
+    write_snapshot(*bursts(3, 800), folder, origin="test")
     return folder
 
 
