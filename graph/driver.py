@@ -156,12 +156,12 @@ def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
     if not lists:
         return query, parameters
     others = {name: value for name, value in parameters.items() if name not in lists}
-    return _with_lists_in_a_map(query, tuple(lists)), {**others, "lists": lists}
+    return f"CYPHER replan=skip {_with_lists_in_a_map(query, tuple(lists))}", {**others, "lists": lists}
 
 
 @lru_cache(maxsize=1024)
 def _with_lists_in_a_map(query: str, names: tuple[str, ...]) -> str:
-    return "CYPHER replan=skip " + re.sub(rf"\$({'|'.join(names)})\b", r"$lists.\1", query)
+    return re.sub(rf"\$({'|'.join(names)})\b", r"$lists.\1", query)
 
 
 def _worth_retrying(error: BaseException) -> bool:
