@@ -47,10 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
-        if callspec := getattr(item, "callspec", None):
-            asked |= {
-                fixture for engine, fixture in ENGINES.items() if callspec.params.get("engine_name") == engine
-            }
+        if (callspec := getattr(item, "callspec", None)) and "engine_name" in callspec.params:
+            asked.add(ENGINES[callspec.params["engine_name"]])
         for name in asked & set(_MARKS):
             item.add_marker(_MARKS[name])
         engines = (engine for engine, fixture in ENGINES.items() if fixture in asked)

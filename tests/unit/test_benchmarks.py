@@ -35,7 +35,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def endpoint(embedded: EmbeddedEngine) -> Endpoint:
-    endpoint = Endpoint(embedded.uri, embedded.user, embedded.password, embedded.database)
+    endpoint = Endpoint.of(embedded)
     with endpoint.connect() as graph:
         wipe(graph)
         schema.apply(graph)
