@@ -21,7 +21,7 @@ RULE = RULES_FOLDER / "device_farm.cypher"
 @pytest.fixture
 def folder(ringwatch: Ringwatch) -> Path:
     """Where the command line runs, with a simulated stream."""
-    write(Simulation(1_500, 3, fraud_rate=0.2), ringwatch.folder)
+    write(Simulation(600, 3, fraud_rate=0.2), ringwatch.folder)
     return ringwatch.folder
 
 
@@ -33,7 +33,7 @@ def test_a_backtest_says_what_a_rule_would_have_found(ringwatch: Ringwatch, fold
     said = ringwatch("backtest", "--rule", str(shadow), *stream, "--graph", uri, "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     labels = {label["transaction_id"]: label["verdict"] for label in read_lines(folder / "labels.jsonl")}
-    assert (report["rule"], report["accepted"], report["labels"]) == ("device_farm", 1_500, len(labels))
+    assert (report["rule"], report["accepted"], report["labels"]) == ("device_farm", 600, len(labels))
     total, days = report["total"], report["days"]
     assert total["findings"] == sum(day["findings"] for day in days) > 0
     assert total["transactions"] == total["fraud"] + total["legitimate"] + total["unknown"]

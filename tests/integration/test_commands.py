@@ -146,14 +146,14 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
     assert "UNWIND $anchors AS a" in shown
     assert "min_cards" in shown
     assert "there is no rule nonesuch" in ringwatch("rules", "show", "nonesuch", code=2)
-    assert "0 failed" in ringwatch("rules", "test", "device_farm")
+    assert "0 failed" in ringwatch("rules", "test", "impossible_travel")
     own = ringwatch.folder / "own"
     (own / "fixtures").mkdir(parents=True)
     (ringwatch.folder / "own.toml").write_text('[rules]\nfolder = "own"\n')
-    rule = (RULES_FOLDER / "card_cycling.cypher").read_text().replace('id = "card_cycling"', 'id = "mine"')
+    rule = (RULES_FOLDER / "ip_hopping.cypher").read_text().replace('id = "ip_hopping"', 'id = "mine"')
     (own / "mine.cypher").write_text(rule)
     assert "own/fixtures/mine.toml: missing" in ringwatch("rules", "test", "mine", "--config", "own.toml", code=2)
-    shutil.copy(FIXTURES_FOLDER / "card_cycling.toml", own / "fixtures" / "mine.toml")
+    shutil.copy(FIXTURES_FOLDER / "ip_hopping.toml", own / "fixtures" / "mine.toml")
     assert "0 failed" in ringwatch("rules", "test", "mine", "--config", "own.toml")
     assert "card_testing: ok" in ringwatch("rules", "check")
     broken = ringwatch.folder / "broken.cypher"

@@ -30,6 +30,7 @@ def verdicts(graph: Graph) -> dict[str, str]:
     return {row["id"]: row["verdict"] for row in rows}
 
 
+@on("arcadedb")
 def test_labels_of_a_file_end_at_their_transactions(ringwatch: Ringwatch, folder: Path, graph: Graph) -> None:
     run = ("run", "--source", "transactions.jsonl", "--labels", "labels.jsonl", "--alerts", "alerts.jsonl")
     ringwatch(*run, "--report", "report.json")

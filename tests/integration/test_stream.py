@@ -83,6 +83,7 @@ def test_a_file_and_a_topic_end_in_the_same_rings(
         assert found == list(range(1, len(found) + 1))
 
 
+@on("neo4j-5.26")
 def test_the_same_topic_again_in_the_same_group_changes_nothing(
     ringwatch: Ringwatch, stream: Path, kafka: KafkaServer, topics: dict[str, str]
 ) -> None:
