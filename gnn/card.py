@@ -9,17 +9,22 @@ from pathlib import Path
 import msgspec
 from matplotlib.figure import Figure
 
+from gnn.calibration import Calibration
 from gnn.contenders import CONTENDERS
 from gnn.manifest import Manifest
-from gnn.measures import COLUMNS, Bin, Measures, cells
+from gnn.measures import COLUMNS, Bin, Measures, cells, is_kept_steep
 
 _BLUE, _GREY = "#2f6f9f", "#9aa7b4"
 
 
 class MomentCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment: how all contenders did on the measured rows, and the promoted one's reliability."""
+    """One moment: how all contenders did on the measured rows, and the promoted one's curve and reliability.
+
+    Cards of before the curve was kept have none.
+    """
 
     promoted: str
+    calibration: Calibration | None = None
     contenders: dict[str, Measures]
     reliability: list[Bin]
 
@@ -104,12 +109,20 @@ def _moment_lines(moment: str, told: MomentCard, card: Card) -> Iterator[str]:
     )
     for name, one in told.contenders.items():
         yield f"| {name} | {CONTENDERS[name]} | {' | '.join(cells(one))} |"
+    if told.calibration is not None:
+        yield from ("", _curve(told.calibration))
     yield from (
         "",
         f"![what was foretold and what came true](reliability-{moment}.png)",
         f"![all contenders](contenders-{moment}.png)",
         "",
     )
+
+
+def _curve(calibration: Calibration) -> str:
+    curve = f"The curve that makes probabilities of the promoted one's scores has slope {calibration.slope:.2f}"
+    limit = ", its limit: the order of scores is to be relied on, not that they are probabilities"
+    return f"{curve}{limit if is_kept_steep(calibration) else ''}."
 
 
 def _reliability(moment: str, told: MomentCard) -> Figure:

@@ -158,3 +158,8 @@ def calibrated(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> Calibra
     found = minimize(unlikeliness, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=(_SLOPES, (None, None)))
     slope, offset = found.x
     return Calibration(float(slope), float(offset))
+
+
+def is_kept_steep(curve: Calibration) -> bool:
+    """Whether the likeliest curve of all would have been flatter than ``calibrated`` allows."""
+    return curve.slope <= _SLOPES[0]

@@ -21,7 +21,7 @@ from gnn.checkpoints import Checkpoints
 from gnn.contenders import CONTENDERS, TREES, Field, Outcome, Split, best, compete, fit_now, probabilities
 from gnn.dataset import NEVER, Dataset, load_dataset, own_features
 from gnn.drift import Baseline
-from gnn.measures import measure, reliability
+from gnn.measures import is_kept_steep, measure, reliability
 from gnn.network_storage import save
 from gnn.recipe import Recipe
 from gnn.storage import Scorer
@@ -57,7 +57,7 @@ def train(
     """Train on a snapshot and write the best contenders into a new folder, with their card; returns the card.
 
     A run that was cut off goes on from its ``checkpoints``, and ends with the same model. ``told`` hears what is
-    being done, ``warned`` that complaints take longer than is assumed.
+    being done, ``warned`` that complaints take longer than is assumed, and that scores are no good probabilities.
 
     Raises:
         ConfigurationError: the snapshot is none or damaged, the folder has something in it, or there is too little
@@ -88,6 +88,11 @@ def train(
                 said = partial(_say, told, moment)
                 outcomes = compete(field, seeds, said, fitted, names)
                 scorer, cards[moment], baseline = _promoted(field, outcomes)
+                if is_kept_steep(scorer.calibration):
+                    warned(
+                        f"{moment}: the fraud among the validation rows hardly follows the scores, as when most "
+                        "of it is one attack: their order is to be relied on, not that they are probabilities"
+                    )
                 save(scorer, Path(folder) / moment, dataset.features, dataset.later_ms)
                 baseline.write(Path(folder) / moment)
             card = Card(
@@ -153,6 +158,7 @@ def _promoted(field: Field, outcomes: dict[str, Outcome]) -> tuple[Scorer, Momen
     calibration, scores = told[name]
     card = MomentCard(
         promoted=name,
+        calibration=calibration,
         contenders={contender: measure(tested, one) for contender, (_, one) in told.items()},
         reliability=reliability(tested, scores),
     )

@@ -18,7 +18,7 @@ from gnn.card import Card, write_card
 from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import ask, learn
-from gnn.measures import calibrated, gain, measure, reliability
+from gnn.measures import calibrated, gain, is_kept_steep, measure, reliability
 from gnn.recipe import Recipe
 from gnn.snapshot import write_snapshot
 from gnn.storage import load
@@ -131,6 +131,7 @@ def test_the_card_is_there_for_people_and_programs(folder: Path, card: Card) -> 
     text = (folder / "model" / "card.md").read_text()
     for name in CONTENDERS:
         assert f"| {name} |" in text
+    assert text.count("The curve that makes probabilities of the promoted one's scores has slope") == len(MOMENTS)
     told = json.loads((folder / "model" / "card.json").read_text())
     assert told["snapshot_digest"] == card.snapshot_digest
     for moment in MOMENTS:
@@ -185,10 +186,12 @@ def test_it_is_said_where_complaints_take_longer_than_is_assumed(tmp_path: Path)
         return done.stderr, card, (out / "card.md").read_text()
 
     said, card, text = trained(2)
-    [warning] = [line for line in said.splitlines() if "warning" in line]
+    [warning] = [line for line in said.splitlines() if "complaint-days" in line]
+    assert "arrival: the fraud among the validation rows hardly follows the scores" in said
     assert "33% were known within 2 days, half of all after 9" in warning
     assert card.known_in_time == pytest.approx(1 / 3, abs=0.02)
     assert "33% were known within 2 days" in text
+    assert "slope 0.50, its limit" in text
     said, card, text = trained(9)
     assert "warning" not in said
     assert card.known_in_time == 1
@@ -208,7 +211,9 @@ def test_calibration_makes_probabilities_of_scores_and_keeps_their_order() -> No
     fraud = rng.uniform(size=len(truth)) < truth
     odds = np.log(truth / (1 - truth))
     inflated = 1 / (1 + np.exp(-(0.5 * odds + 2)))
-    told = calibrated(inflated, fraud)(inflated)
+    curve = calibrated(inflated, fraud)
+    assert not is_kept_steep(curve)
+    told = curve(inflated)
     assert np.abs(told - truth).mean() < 0.02
     assert (np.argsort(told) == np.argsort(inflated)).all()
     for one in reliability(fraud, told):
@@ -221,6 +226,7 @@ def test_one_attack_that_scores_are_blind_to_does_not_make_them_all_the_same() -
     fraud = rng.uniform(size=len(scores)) < scores
     attack = np.full(3 * fraud.sum(), 1 / (1 + np.exp(8)))
     curve = calibrated(np.concatenate([scores, attack]), np.concatenate([fraud, np.full(len(attack), True)]))
+    assert is_kept_steep(curve)
     told = curve(scores)
     assert told[fraud].mean() > 3 * told[~fraud].mean()
 
