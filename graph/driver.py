@@ -38,9 +38,12 @@ class _Listed(list[Any]):
 
 
 class Tx:
-    """An explicit transaction: everything that ``run`` does in it happens, or nothing does."""
+    """A transaction: everything that ``run`` does in it happens, or nothing does.
 
-    def __init__(self, inner: neo4j.Transaction, engine: Engine) -> None:
+    With a session each statement is one of its own.
+    """
+
+    def __init__(self, inner: neo4j.Transaction | neo4j.Session, engine: Engine) -> None:
         self._inner = inner
         self._engine = engine
 
@@ -78,7 +81,7 @@ class Graph:
             Unavailable: the graph is away.
         """
         return self._retried(
-            lambda: self._session_run(lambda tx: tx.run(query, **parameters), neo4j.READ_ACCESS),
+            lambda: self._read(query, parameters),
             lambda error: _worth_retrying(error) and not _lacks_memory(error),
         )
 
@@ -88,7 +91,7 @@ class Graph:
         ``work`` must therefore have no effect but on the graph. A violated constraint counts as transient: a
         concurrent writer created the node, and the next try finds it.
         """
-        return self._retried(lambda: self._session_run(work, neo4j.WRITE_ACCESS))
+        return self._retried(lambda: self._write(work))
 
     def run_schema(self, statement: str) -> None:
         """Run one schema statement (engines want these outside explicit transactions)."""
@@ -118,9 +121,14 @@ class Graph:
         """Close the connections; the engine itself goes on."""
         self._driver.close()
 
-    def _session_run(self, work: Callable[[Tx], T], access: str) -> T:
+    def _read(self, query: str, parameters: Row) -> list[Row]:
+        # Begin and commit would be two more round trips, which cost as much as most reads do.
+        with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
+            return Tx(session, self.engine).run(query, **parameters)
+
+    def _write(self, work: Callable[[Tx], T]) -> T:
         with (
-            self._driver.session(database=self._database, default_access_mode=access) as session,
+            self._driver.session(database=self._database, default_access_mode=neo4j.WRITE_ACCESS) as session,
             session.begin_transaction() as transaction,
         ):
             result = work(Tx(transaction, self.engine))
