@@ -170,7 +170,7 @@ CALL {
   UNWIND range((t.time - $together_ms) / 3600000, (t.time + $together_ms) / 3600000) AS hour
   WITH place.merchant AS merchant, place.since AS since, hour, collect(t.time) AS times
   MATCH (n:Tally {id: merchant + '|' + toString(hour)})
-  WITH merchant, since, collect({hour: hour, times: times}) AS hours, sum(n.transactions) AS made
+  WITH merchant, since, collect({merchant: merchant, hour: n.id, times: times}) AS hours, sum(n.transactions) AS made
   WHERE made > $min_peers
   WITH merchant, since, hours ORDER BY made, merchant
   RETURN collect({merchant: merchant, since: since, hours: hours}) AS fresh
@@ -181,31 +181,44 @@ CALL {
   WITH a, fresh
   WITH a, fresh, [visit IN fresh | visit.merchant] AS places,
        [visit IN fresh WHERE any(h IN visit.hours WHERE any(time IN h.times WHERE time >= a.first))
-        | visit.merchant] AS latest
-  UNWIND fresh[0..size(fresh) - $min_merchants + 1] AS visit
-  UNWIND visit.hours AS h
+        | visit.merchant] AS latest,
+       reduce(all = [], visit IN fresh | all + visit.hours) AS hours
+  WITH a, fresh, places, latest, hours, [h IN hours | h.hour] AS when
   CALL {
-    WITH a, visit, h
-    MATCH (t:Transaction {merchant_hour: visit.merchant + '|' + toString(h.hour)})
-    USING INDEX SEEK t:Transaction(merchant_hour)
-    WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
-      AND any(time IN h.times WHERE abs(time - t.time) <= $together_ms)
-    RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    WITH a, fresh
+    UNWIND fresh[0..size(fresh) - $min_merchants + 1] AS visit
+    UNWIND visit.hours AS h
+    CALL {
+      WITH a, h
+      MATCH (t:Transaction {merchant_hour: h.hour})
+      USING INDEX SEEK t:Transaction(merchant_hour)
+      WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
+        AND any(time IN h.times WHERE abs(time - t.time) <= $together_ms)
+      RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
+    }
+    MATCH (t)<-[:MADE]-(o:Card)
+    WHERE o.id <> a.id
+    RETURN DISTINCT o
   }
-  MATCH (t)<-[:MADE]-(o:Card)
-  WITH DISTINCT a, fresh, places, latest, o
-  WHERE o.id <> a.id
-  MATCH (o)-[p:PAID]->(m:Merchant)
-  WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.id IN places
-  WITH a, fresh, latest, o, count(m) AS common
+  CALL {
+    WITH a, places, o
+    MATCH (o)-[p:PAID]->(m:Merchant)
+    WHERE p.last_seen > a.first - $window_ms - 60000 AND p.first_seen <= a.last AND m.id IN places
+    RETURN count(m) AS common
+  }
+  WITH a, latest, hours, when, o, common
   WHERE common >= $min_merchants
-  MATCH (o)-[:MADE]->(t:Transaction)
-  WHERE t.time > a.first - $window_ms - $together_ms AND t.time <= a.last
-  UNWIND [visit IN fresh WHERE t.merchant_hour STARTS WITH visit.merchant + '|'
-          AND any(h IN visit.hours WHERE any(time IN h.times WHERE abs(time - t.time) <= $together_ms))] AS visit
-  WITH o, latest, collect(DISTINCT visit.merchant) AS met
+  CALL {
+    WITH a, hours, when, o
+    MATCH (o)-[:MADE]->(t:Transaction)
+    WHERE t.time > a.first - $window_ms - $together_ms AND t.time <= a.last AND t.merchant_hour IN when
+    UNWIND [h IN hours WHERE h.hour = t.merchant_hour
+                         AND any(time IN h.times WHERE abs(time - t.time) <= $together_ms)] AS h
+    RETURN collect(DISTINCT h.merchant) AS met
+  }
+  WITH latest, met
   WHERE size(met) >= $min_merchants AND any(merchant IN met WHERE merchant IN latest)
-  RETURN count(o) AS company
+  RETURN count(*) AS company
 }
 WITH a, fresh, company
 WHERE 2 * company >= $min_peers
@@ -214,22 +227,26 @@ CALL {
   UNWIND fresh AS visit
   WITH a, visit.merchant AS m, visit.since AS since, [h IN visit.hours | h.hour] AS hours
   CALL {
-    WITH a, m, hours
+    WITH a, hours
     UNWIND hours AS hour
     CALL {
-      WITH a, m, hour
-      MATCH (t:Transaction {merchant_hour: m + '|' + toString(hour)})
+      WITH a, hour
+      MATCH (t:Transaction {merchant_hour: hour})
       USING INDEX SEEK t:Transaction(merchant_hour)
       WHERE t.time <= a.last AND t.status IN ['approved', 'declined']
       RETURN t ORDER BY t.time, t.id LIMIT $max_per_hour
     }
     MATCH (t)<-[:MADE]-(c:Card)
     WITH a, t, c ORDER BY t.time, t.id
-    WITH a, collect({id: t.id, time: t.time, card: c.id, account: t.account, amount: t.amount, currency: t.currency,
-                     in_person: coalesce(t.channel, '') IN ['pos', 'atm']}) AS seen
-    RETURN [s IN seen WHERE s.card = a.id] AS own, [s IN seen WHERE s.card <> a.id] AS others
+    WITH a, c.id AS card, {id: t.id, time: t.time, card: c.id, account: t.account, amount: t.amount,
+                           currency: t.currency, in_person: coalesce(t.channel, '') IN ['pos', 'atm']} AS seen
+    RETURN collect(CASE WHEN card = a.id THEN seen END) AS own, collect(CASE WHEN card <> a.id THEN seen END) AS all
   }
-  WITH a, m, since, own, [o IN others WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
+  CALL {
+    WITH own, all
+    RETURN [o IN all WHERE any(s IN own WHERE abs(s.time - o.time) <= $together_ms)] AS others
+  }
+  WITH m, since, own, others
   WHERE size(own) > 0 AND size(others) >= $min_peers
   RETURN collect({merchant: m, since: since, own: own, others: others}) AS visits
 }
@@ -245,10 +262,12 @@ CALL {
 }
 WITH a, visits, candidates
 WHERE size(candidates) >= $min_peers
+WITH a, [visit IN visits | {merchant: visit.merchant, since: visit.since, own: visit.own, others: visit.others,
+                            mates: [o IN visit.others WHERE o.card IN candidates]}] AS visits
 CALL {
-  WITH visits, candidates
+  WITH visits
   UNWIND visits AS visit
-  UNWIND [o IN visit.others WHERE o.card IN candidates AND NOT o.in_person] AS o
+  UNWIND [o IN visit.mates WHERE NOT o.in_person] AS o
   MATCH (t:Transaction {id: o.id})<-[:MADE]-(c:Card)
   OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
   OPTIONAL MATCH (t)-[:ON]->(d:Device)<-[u:USED]-(c)
@@ -279,61 +298,83 @@ CALL {
   RETURN collect({merchant: merchant, usual: usual}) AS usuals
 }
 CALL {
-  WITH a, visits, candidates, settled, usuals
-  UNWIND visits AS visit
+  WITH a, visits, settled, usuals
   UNWIND a.times AS time
-  WITH a.id AS card, time, candidates, settled, usuals, visit
-  WHERE visit.since > time - $window_ms - 60000
-  UNWIND [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
-  WITH card, time, candidates, settled, usuals, visit.merchant AS merchant, own,
-       [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
-                            AND abs(own.time - o.time) <= $together_ms] AS near
   CALL {
-    WITH candidates, own, near
-    UNWIND [o IN near WHERE o.card IN candidates] AS o
-    WITH o.card AS peer, min(abs(own.time - o.time)) AS nearest, collect(o) AS visits
-    RETURN collect({peer: peer, nearest: nearest, visits: visits}) AS met
+    WITH visits, time
+    UNWIND [visit IN visits WHERE visit.since > time - $window_ms - 60000] AS visit
+    UNWIND [s IN visit.own WHERE s.time > time - $window_ms AND s.time <= time] AS own
+    WITH visit.merchant AS merchant, own,
+         [o IN visit.mates WHERE o.time > time - $window_ms AND o.time <= time
+                             AND abs(own.time - o.time) <= $together_ms] AS near,
+         [o IN visit.others WHERE o.time > time - $window_ms AND o.time <= time
+                              AND abs(own.time - o.time) <= $together_ms | abs(own.time - o.time)] AS gaps
+    CALL {
+      WITH own, near
+      UNWIND near AS o
+      WITH o.card AS peer, min(abs(own.time - o.time)) AS nearest, collect(o) AS visits
+      RETURN collect({peer: peer, nearest: nearest, visits: visits}) AS met
+    }
+    WITH merchant, own, met, size(gaps) AS crowd, CASE WHEN size(gaps) > $max_crowd THEN gaps ELSE [] END AS gaps
+    UNWIND met AS m
+    WITH m.peer AS peer, count(DISTINCT merchant) AS common,
+         collect({merchant: merchant, own: own, visits: m.visits, crowd: crowd,
+                  nearer: size([gap IN gaps WHERE gap <= m.nearest])}) AS shared
+    WHERE common >= $min_merchants
+    RETURN collect({peer: peer, shared: shared}) AS peers
   }
-  WITH card, time, settled, usuals, merchant, own, met, [o IN near | abs(own.time - o.time)] AS gaps
-  UNWIND met AS m
-  WITH card, time, settled, usuals, m.peer AS peer, merchant, own, m.visits AS visits, gaps, m.nearest AS nearest
-  WITH card, time, settled, usuals, peer, count(DISTINCT merchant) AS common,
-       collect({merchant: merchant, own: own, visits: visits, crowd: size(gaps),
-                nearer: size([gap IN gaps WHERE gap <= nearest])}) AS shared
-  WHERE common >= $min_merchants
-  UNWIND shared AS s
-  WITH card, time, settled, usuals, s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd,
-       sum(size(s.visits)) AS theirs, collect({peer: peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
-  WITH card, time, settled, merchant, ties, crowd > $max_crowd AND theirs < $min_share * crowd AS crowded,
-       head([u IN usuals WHERE u.merchant = merchant | u.usual]) AS usual
-  UNWIND ties AS tie
-  UNWIND [tie.own] + tie.visits AS seen
-  WITH card, time, settled, merchant, ties, crowded, avg(CASE WHEN seen.in_person THEN seen.amount / usual END) AS dearer
-  WITH card, time, settled, CASE WHEN count(dearer) >= $min_merchants THEN exp(avg(log(dearer))) END AS lift,
-       collect({merchant: merchant, ties: ties, crowded: crowded}) AS places
-  UNWIND places AS place
-  UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
-  WITH card, time, tie.peer AS peer, place.merchant AS merchant,
-       max(CASE WHEN tie.own.in_person THEN CASE WHEN lift >= $min_lift THEN 1.0 ELSE $in_person_weight END
-                WHEN tie.peer IN settled THEN $in_person_weight ELSE 1.0 END
-           * CASE WHEN place.crowded THEN 0.5 ELSE 1.0 END) AS weight,
-       max(CASE WHEN tie.own.time = time THEN 1 ELSE 0 END) AS here, collect([tie.own] + tie.visits) AS seen
-  WITH card, time, peer, sum(weight) AS met, collect({merchant: merchant, here: here = 1, seen: seen}) AS shared
-  WHERE met >= $min_merchants
-  WITH card, time, collect({peer: peer, shared: shared}) AS found
-  WHERE size(found) >= $min_peers
-  UNWIND found AS p
-  UNWIND p.shared AS s
-  UNWIND s.seen AS occasion
-  UNWIND occasion AS seen
-  WITH card, time, p.peer AS peer, s.merchant AS merchant, s.here AS here, seen ORDER BY seen.time DESC, seen.id
-  WITH card, time, count(DISTINCT peer) AS others, count(DISTINCT merchant) AS places,
-       collect(DISTINCT peer) AS peer_ids,
-       collect(DISTINCT seen.account) AS account_ids, collect(DISTINCT seen.id) AS transactions,
-       count(DISTINCT CASE WHEN here THEN peer END) AS met
-  WHERE 2 * met >= $min_peers
-  RETURN card, time, peer_ids, account_ids,
-         transactions[0..$max_evidence] AS transactions, others, places
+  WITH a, time, settled, usuals, peers
+  WHERE size(peers) >= $min_peers
+    AND 2 * size([p IN peers WHERE any(s IN p.shared WHERE s.own.time = time)]) >= $min_peers
+  CALL {
+    WITH peers
+    UNWIND peers AS p
+    UNWIND p.shared AS s
+    WITH s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
+         collect({peer: p.peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
+    RETURN collect({merchant: merchant, ties: ties,
+                    crowded: crowd > $max_crowd AND theirs < $min_share * crowd}) AS places
+  }
+  CALL {
+    WITH usuals, places
+    UNWIND places AS place
+    UNWIND [u IN usuals WHERE u.merchant = place.merchant] AS u
+    CALL {
+      WITH place, u
+      UNWIND place.ties AS tie
+      UNWIND [tie.own] + tie.visits AS seen
+      RETURN avg(CASE WHEN seen.in_person THEN seen.amount / u.usual END) AS dearer
+    }
+    RETURN CASE WHEN count(dearer) >= $min_merchants THEN exp(avg(log(dearer))) END AS lift
+  }
+  CALL {
+    WITH time, settled, places, lift
+    UNWIND places AS place
+    UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
+    WITH tie.peer AS peer, place.merchant AS merchant,
+         max(CASE WHEN tie.own.in_person THEN CASE WHEN lift >= $min_lift THEN 1.0 ELSE $in_person_weight END
+                  WHEN tie.peer IN settled THEN $in_person_weight ELSE 1.0 END
+             * CASE WHEN place.crowded THEN 0.5 ELSE 1.0 END) AS weight,
+         max(CASE WHEN tie.own.time = time THEN 1 ELSE 0 END) AS here, collect([tie.own] + tie.visits) AS seen
+    WITH peer, sum(weight) AS met, max(here) AS here, collect({merchant: merchant, seen: seen}) AS shared
+    WHERE met >= $min_merchants
+    RETURN collect({peer: peer, here: here = 1, shared: shared}) AS found
+  }
+  WITH a, time, found
+  WHERE size(found) >= $min_peers AND 2 * size([p IN found WHERE p.here]) >= $min_peers
+  CALL {
+    WITH found
+    UNWIND found AS p
+    UNWIND p.shared AS s
+    UNWIND s.seen AS occasion
+    UNWIND occasion AS seen
+    WITH DISTINCT s.merchant AS merchant, seen.time AS seen_at, seen.id AS id, seen.account AS account
+    ORDER BY seen_at DESC, id
+    RETURN count(DISTINCT merchant) AS merchants, collect(DISTINCT account) AS account_ids,
+           collect(id)[0..$max_evidence] AS transactions
+  }
+  RETURN a.id AS card, time, [p IN found | p.peer] AS peer_ids, account_ids, transactions,
+         size(found) AS others, merchants
 }
 RETURN 'Card' AS anchor_label, card AS anchor, time, card, peer_ids, account_ids, transactions,
-       others AS peers, places AS merchants
+       others AS peers, merchants
