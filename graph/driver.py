@@ -38,25 +38,15 @@ class _Listed(list[Any]):
 
 
 class Tx:
-    """A transaction: everything that ``run`` does in it happens, or nothing does.
+    """An explicit transaction: everything that ``run`` does in it happens, or nothing does."""
 
-    With a session each statement is one of its own.
-    """
-
-    def __init__(self, inner: neo4j.Transaction | neo4j.Session, engine: Engine) -> None:
+    def __init__(self, inner: neo4j.Transaction, engine: Engine) -> None:
         self._inner = inner
         self._engine = engine
 
     def run(self, query: str, **parameters: Any) -> list[Row]:
         """Run one statement and return its rows."""
-        parameters = {
-            name: _Listed(value) if isinstance(value, (list, tuple)) else value
-            for name, value in parameters.items()
-        }
-        if self._engine == "neo4j":
-            query, parameters = _planned_once(query, parameters)
-        # Not ``data()``: that walks through every value to look for nodes, of which nothing here returns any.
-        return [dict(record) for record in self._inner.run(query, parameters)]
+        return _run(self._inner, self._engine, query, parameters)
 
 
 class Graph:
@@ -124,7 +114,7 @@ class Graph:
     def _read(self, query: str, parameters: Row) -> list[Row]:
         # Begin and commit would be two more round trips, which cost as much as most reads do.
         with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
-            return Tx(session, self.engine).run(query, **parameters)
+            return _run(session, self.engine, query, parameters)
 
     def _write(self, work: Callable[[Tx], T]) -> T:
         with (
@@ -150,6 +140,16 @@ class Graph:
             raise _translated(error, worth_retrying) from error
         except (OverflowError, UnicodeError) as error:
             raise ServiceError(f"a value cannot be sent to the graph: {error}") from error
+
+
+def _run(inner: neo4j.Transaction | neo4j.Session, engine: Engine, query: str, parameters: Row) -> list[Row]:
+    parameters = {
+        name: _Listed(value) if isinstance(value, (list, tuple)) else value for name, value in parameters.items()
+    }
+    if engine == "neo4j":
+        query, parameters = _planned_once(query, parameters)
+    # Not ``data()``: that walks through every value to look for nodes, of which nothing here returns any.
+    return [dict(record) for record in inner.run(query, parameters)]
 
 
 def _planned_once(query: str, parameters: Row) -> tuple[str, Row]:
