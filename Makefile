@@ -4,7 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Python compiles what it imports; to compile everything first takes as long as installing it.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 COMPILE := uv pip compile --quiet --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: demo test check format bench detection quality memory chaos requirements
@@ -64,11 +65,11 @@ requirements:
 # With what `ringwatch evaluate` and models of trees need; an image that runs the stream does without.
 .venv/core.stamp: requirements-evaluate.txt setup.cfg pyproject.toml | .venv/bin/pip
 	@echo "Installing Ringwatch into .venv; this happens once and takes a minute or two."
-	$(PIP) install --requirement requirements-evaluate.txt
-	$(PIP) install --no-deps --editable .
+	$(INSTALL) --requirement requirements-evaluate.txt
+	$(INSTALL) --no-deps --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt .venv/core.stamp
 	@echo "Installing the development tools into .venv."
-	$(PIP) install --requirement requirements-dev.txt
+	$(INSTALL) --requirement requirements-dev.txt
 	@touch $@
