@@ -20,13 +20,14 @@ from benchmarks.machine import Machine
 from ringwatch import logs
 from ringwatch.commands.rings import write_rings
 from ringwatch.commands.run import run_worker
-from ringwatch.composition import RunOptions
+from ringwatch.composition import RunOptions, tokenizer_for
 from ringwatch.evaluation.found import read_reported
 from ringwatch.evaluation.measures import Figures
 from ringwatch.evaluation.page import write_page
 from ringwatch.evaluation.report import Report, evaluate, said, write_json
 from ringwatch.evaluation.truth import read_truth
 from ringwatch.simulation import Simulation, write
+from streaming.codec import Codec
 
 _ALL_HONEST = "all honest traffic"
 
@@ -96,10 +97,11 @@ def detect(engine: str, transactions: int, seed: int, budget: int, folder: Path)
         dead_letters=str(folder / "dead-letters.jsonl"),
     )
     with fresh_engine(engine) as endpoint:
-        run_worker(endpoint.settings(), options)
+        settings = endpoint.settings()
+        run_worker(settings, options)
         with endpoint.connect() as graph:
             write_rings(graph, rings)
-    return evaluate(read_truth(truth), read_reported(rings, alerts), budget)
+    return evaluate(read_truth(truth, Codec(tokenizer_for(settings))), read_reported(rings, alerts), budget)
 
 
 def summary(reports: Mapping[int, Report]) -> Table:

@@ -59,7 +59,7 @@ def main() -> None:
         for name, seed, days in zip(("history", "stream"), chosen.seeds, (_HISTORY_DAYS, DAYS), strict=True):
             write(Simulation(chosen.transactions, seed, fraud_rate=chosen.fraud_rate, days=days), folder / name)
         learn(folder, trees_only=not chosen.networks)
-        truth = read_truth(folder / "stream")
+        truth = read_truth(folder / "stream", _codec())
         shown = Table(title=f"without the rules {', '.join(chosen.off)}")
         for column in ("what looks", *(f"recall of {name}" for name in chosen.off), "of all rings", "precision"):
             shown.add_column(column, justify="right")
@@ -78,12 +78,16 @@ def cells(figures: Figures, off: Sequence[str]) -> Iterator[str]:
 
 def learn(folder: Path, *, trees_only: bool) -> None:
     """Train on the history, and promote what came of it."""
-    codec = Codec(CardTokenizer(CARD_KEY.encode()), {}, None)
+    codec = _codec()
     history = LabelledHistory(codec, str(folder / "history" / "transactions.jsonl"))
     labels = labels_at(codec, str(folder / "history" / "labels.jsonl"))
     write_snapshot(history.transactions(), labels, folder / "snapshot", origin="simulated")
     train(folder / "snapshot", folder / "model", complaint_days=_COMPLAINT_DAYS, seeds=[0], trees_only=trees_only)
     promote(folder / "model", folder / "models")
+
+
+def _codec() -> Codec:
+    return Codec(CardTokenizer(CARD_KEY.encode()))
 
 
 def ways(folder: Path, truth: Truth, off: Sequence[str]) -> Iterator[tuple[str, Figures]]:

@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from graph.errors import ConfigurationError
+from ringwatch.commands.options import ConfigFile, Mappings, MoreMappings, TimeFormat
 from ringwatch.commands.wide import wide_console
+from ringwatch.composition import tokenizer_for
 from ringwatch.evaluation.found import read_reported
 from ringwatch.evaluation.truth import read_truth
+from ringwatch.settings import load
+from streaming.codec import Codec
+from streaming.mapping import parse_mapping
 
 
 def evaluate(
@@ -21,8 +26,15 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="The folder for evaluation.json and evaluation.html.")] = Path(
         "evaluation"
     ),
+    mappings: Mappings = None,
+    more_mappings: MoreMappings = None,
+    time_format: TimeFormat = None,
+    config: ConfigFile = None,
 ) -> None:
-    """Say how well rings were found: recall, precision, delay, loss, alerts, and two baselines beside them."""
+    """Say how well rings were found: recall, precision, delay, loss, alerts, and two baselines beside them.
+
+    The truth's transactions are read as `run` read them: give it the same `--map` and `--time-format`.
+    """
     try:
         from ringwatch.evaluation import page, report
     except ImportError as error:
@@ -33,10 +45,16 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"the folder {out} cannot be made: {error.strerror}") from error
-    found = report.evaluate(read_truth(truth), read_reported(rings, alerts), budget)
+    mapping = parse_mapping([*(mappings or []), *(more_mappings or [])])
+    known = read_truth(truth, Codec(tokenizer_for(load(config)), mapping, time_format))
+    found = report.evaluate(known, read_reported(rings, alerts), budget)
     console = wide_console()
     for table in report.tables(found):
         console.print(table)
+    if known.left_out:
+        console.print(
+            f"{known.left_out:,} of the truth's rows are no transactions or labels, and count for nothing"
+        )
     report.write_json(found, out / "evaluation.json")
     page.write_page(found, out / "evaluation.html")
     console.print(f"written: {out / 'evaluation.json'} and {out / 'evaluation.html'}")

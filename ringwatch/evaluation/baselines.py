@@ -14,8 +14,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from graph.events import Transaction
 from ringwatch.evaluation.found import Reported, Ring
-from ringwatch.evaluation.truth import INSTANTS, Payment, Truth
+from ringwatch.evaluation.truth import Truth
+from streaming.money import to_major
 
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
@@ -49,8 +51,8 @@ def transaction_model(truth: Truth, budget: int) -> TransactionModelFigures | No
 
     ``None`` where the stream has too few known frauds before, or none after, the cut.
     """
-    payments = sorted(truth.payments, key=lambda payment: truth.times[payment.transaction_id])
-    times = np.array([truth.times[payment.transaction_id] for payment in payments])
+    payments = sorted(truth.payments, key=lambda payment: payment.event_time)
+    times = np.array([payment.event_time for payment in payments])
     cut = int(len(payments) * _TRAINING_SHARE)
     if not 0 < cut < len(payments):
         return None
@@ -102,14 +104,14 @@ def component_rings(truth: Truth, min_cards: int = 3) -> list[Reported]:
     size = len(numbers)
     links = coo_array((np.ones(len(starts), dtype=np.int8), (starts, ends)), shape=(size, size))
     _, labels = connected_components(links, directed=False)
-    members: defaultdict[int, list[Payment]] = defaultdict(list)
+    members: defaultdict[int, list[Transaction]] = defaultdict(list)
     for payment in truth.payments:
         members[int(labels[numbers["card", payment.card]])].append(payment)
     rings = []
     for label, made in members.items():
         cards = len({payment.card for payment in made})
         if cards >= min_cards:
-            first = min(truth.times[payment.transaction_id] for payment in made)
+            first = min(payment.event_time for payment in made)
             ring = Ring(
                 ring_id=f"component-{label}",
                 transaction_ids=[payment.transaction_id for payment in made],
@@ -119,19 +121,19 @@ def component_rings(truth: Truth, min_cards: int = 3) -> list[Reported]:
     return sorted(rings, key=lambda one: (one.first_alert, one.ring.ring_id))
 
 
-def _known_fraud(truth: Truth, payment: Payment, now: int) -> bool:
+def _known_fraud(truth: Truth, payment: Transaction, now: int) -> bool:
     told = truth.known_at.get(payment.transaction_id)
     return told is not None and told[0] <= now and told[1]
 
 
-def _features(payments: Sequence[Payment], times: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[int]]:
+def _features(payments: Sequence[Transaction], times: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[int]]:
     """What one transaction shows by itself, and which columns are categories; shape (transactions, features)."""
     columns: list[Iterable[Any]] = [
-        [payment.amount for payment in payments],
+        [to_major(payment.amount, payment.currency) for payment in payments],
         times // _HOUR_MS % 24,
         times // _DAY_MS % 7,
-        [_age_days(payment, int(time)) for payment, time in zip(payments, times, strict=True)],
-        [np.nan if payment.credit_limit is None else payment.credit_limit for payment in payments],
+        [_age_days(payment) for payment in payments],
+        [_limit(payment) for payment in payments],
         *([getattr(payment, name) is None for payment in payments] for name in (*_LINKS, "account", "promotion")),
     ]
     numeric = len(columns)
@@ -143,11 +145,14 @@ def _features(payments: Sequence[Payment], times: NDArray[np.int64]) -> tuple[ND
     )
 
 
-def _age_days(payment: Payment, time: int) -> float:
-    if not payment.account_created:
-        return np.nan
-    created = INSTANTS.read_account_created(payment.account_created)
-    return np.nan if created is None else (time - created) / _DAY_MS
+def _age_days(payment: Transaction) -> float:
+    created = payment.account_created
+    return np.nan if created is None else (payment.event_time - created) / _DAY_MS
+
+
+def _limit(payment: Transaction) -> float:
+    limit = payment.credit_limit
+    return np.nan if limit is None else float(to_major(limit, payment.currency))
 
 
 def _opened(times: NDArray[np.int64], scores: NDArray[np.float64], budget: int) -> NDArray[np.int64]:

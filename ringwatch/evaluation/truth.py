@@ -1,51 +1,31 @@
 """The truth about a stream, read from the folder that ``ringwatch simulate`` writes (or another generator).
 
-``transactions.jsonl`` and ``rings.jsonl`` must be there; ``labels.jsonl`` and ``honest.jsonl`` may be. Everything
-is joined by transaction id: what was found names cards by keyed hashes that the truth does not know.
+``transactions.jsonl`` and ``rings.jsonl`` must be there; ``labels.jsonl`` and ``honest.jsonl`` may be.
+Transactions and labels are read as ``run`` reads them, with the same renaming of fields. What was found is joined
+with them by transaction id.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from graph.errors import BadEvent, ConfigurationError
+from graph.events import Label, Transaction
+from ringwatch.labelled_history import LabelledHistory, labels_at
+from streaming.codec import Codec
 from streaming.instants import Instants
 
 T = TypeVar("T")
 
-#: A truth may lie in the future: no clock bounds it.
-INSTANTS = Instants(None, lambda: 2**62)
-
-
-class Payment(msgspec.Struct, frozen=True, gc=False):
-    """A transaction as the stream spelt it, as far as the evaluation looks; ``amount`` is in major units."""
-
-    transaction_id: str
-    event_time: str | int | float
-    card: str
-    amount: float
-    currency: str = "XXX"
-    status: str = "approved"
-    channel: str | None = None
-    merchant: str | None = None
-    merchant_category: str | None = None
-    merchant_country: str | None = None
-    account: str | None = None
-    account_created: str | int | float | None = None
-    device: str | None = None
-    ip: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    shipping_address: str | None = None
-    promotion: str | None = None
-    credit_limit: float | None = None
+#: What was found may lie in the future: no clock bounds it.
+_INSTANTS = Instants(None, lambda: 2**62)
 
 
 class TrueRing(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,28 +52,29 @@ class HonestGroup(msgspec.Struct, frozen=True, kw_only=True):
     transaction_ids: list[str]
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A label, and when it became known."""
-
-    verdict: str
-    time: str | int | float
-    transaction_id: str | None = None
-
-
 @dataclass(frozen=True)
 class Truth:
-    """A stream and what is true of it; ``times`` are epoch ms by transaction id, each id once."""
+    """A stream, each transaction once, and what is true of it.
 
-    payments: list[Payment]
-    times: dict[str, int]
+    ``known_at``: transaction id → when something was last said of it (epoch ms), and whether that it is fraud.
+    ``left_out`` counts the rows that are no transactions or labels.
+    """
+
+    payments: list[Transaction]
     rings: list[TrueRing]
     honest: list[HonestGroup] = field(default_factory=list)
     known_at: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    left_out: int = 0
 
     @cached_property
-    def by_id(self) -> dict[str, Payment]:
-        """Payments by transaction id."""
+    def by_id(self) -> dict[str, Transaction]:
+        """Transactions by id."""
         return {payment.transaction_id: payment for payment in self.payments}
+
+    @cached_property
+    def times(self) -> dict[str, int]:
+        """Transaction id → event time in epoch ms."""
+        return {payment.transaction_id: payment.event_time for payment in self.payments}
 
     @cached_property
     def ring_of(self) -> dict[str, str]:
@@ -122,27 +103,27 @@ class Truth:
         return {payment.card for key in transaction_ids if (payment := self.by_id.get(key)) is not None}
 
 
-def read_truth(folder: Path) -> Truth:
+def read_truth(folder: Path, codec: Codec) -> Truth:
     """Read a truth folder.
 
     Raises:
         ConfigurationError: a file is missing or is not what it should be; the message names file and line.
     """
-    payments: list[Payment] = []
-    at: dict[str, int] = {}
-    for payment in read_lines(folder / "transactions.jsonl", Payment):
-        if payment.transaction_id not in at:  # a redelivery is no second transaction
-            payments.append(payment)
-            at[payment.transaction_id] = moment(payment.event_time, folder)
-    rings = list(read_lines(folder / "rings.jsonl", TrueRing))
-    honest_file, labels_file = folder / "honest.jsonl", folder / "labels.jsonl"
-    honest = list(read_lines(honest_file, HonestGroup)) if honest_file.exists() else []
-    known: dict[str, tuple[int, bool]] = {}
-    for label in read_lines(labels_file, Verdict) if labels_file.exists() else ():
-        if label.transaction_id is not None:
-            told = (moment(label.time, folder), label.verdict == "fraud")
-            known[label.transaction_id] = max(told, known.get(label.transaction_id, told))
-    return Truth(payments, at, rings, honest, known)
+    history = LabelledHistory(codec, str(folder / "transactions.jsonl"))
+    payments: dict[str, Transaction] = {}
+    for transaction in history.transactions():
+        payments.setdefault(transaction.transaction_id, transaction)  # a redelivery is no second transaction
+    bad, known, labels_file = history.bad, dict[str, tuple[int, bool]](), folder / "labels.jsonl"
+    for label in labels_at(codec, str(labels_file)) if labels_file.exists() else ():
+        if not isinstance(label, Label):
+            bad += 1
+        elif label.subject.label == "Transaction":
+            told = (label.time, label.verdict == "fraud")
+            known[label.subject.id] = max(told, known.get(label.subject.id, told))
+    honest_file = folder / "honest.jsonl"
+    rings = list(_named(folder / "rings.jsonl", TrueRing, codec))
+    honest = list(_named(honest_file, HonestGroup, codec)) if honest_file.exists() else []
+    return Truth(list(payments.values()), rings, honest, known, bad)
 
 
 def moment(value: str | float, where: Path) -> int:
@@ -152,7 +133,7 @@ def moment(value: str | float, where: Path) -> int:
         ConfigurationError: it is none.
     """
     try:
-        found = INSTANTS.read_event_time(value)
+        found = _INSTANTS.read_event_time(value)
     except BadEvent as error:
         raise ConfigurationError(f"{where}: a time {error}") from error
     if found is None:
@@ -166,7 +147,22 @@ def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
     Raises:
         ConfigurationError: it cannot be read, or a line is no such object.
     """
-    decode = msgspec.json.Decoder(kind).decode
+    return _lines(path, msgspec.json.Decoder(kind).decode)
+
+
+def _named(path: Path, kind: type[T], codec: Codec) -> Iterator[T]:
+    """Objects that name transactions, by the ids that the codec gives these."""
+
+    def decode(line: bytes) -> T:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+        for name in fields.keys() & {"transaction_ids", "camouflage_transaction_ids"}:
+            fields[name] = [codec.identify("Transaction", one) for one in msgspec.convert(fields[name], list[Any])]
+        return msgspec.convert(fields, kind)
+
+    return _lines(path, decode)
+
+
+def _lines(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
     number = 0
     try:
         with path.open("rb") as file:
@@ -175,5 +171,5 @@ def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
                     yield decode(line)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, BadEvent) as error:
         raise ConfigurationError(f"{path}, line {number}: {error}") from error

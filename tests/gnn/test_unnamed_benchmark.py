@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.unnamed import cells
+from graph.events import Transaction
 from ringwatch.evaluation.found import Reported, Ring
 from ringwatch.evaluation.measures import measure
-from ringwatch.evaluation.truth import Payment, TrueRing, Truth
+from ringwatch.evaluation.truth import TrueRing, Truth
 
 
 def test_each_figure_is_told_with_the_rings_that_it_rests_on() -> None:
@@ -14,8 +15,8 @@ def test_each_figure_is_told_with_the_rings_that_it_rests_on() -> None:
         TrueRing(ring_id=name, typology="device_farm" if name == "a" else "mule_account", transaction_ids=[name])
         for name in names[:3]
     ]
-    payments = [Payment(transaction_id=name, event_time=0, card=name, amount=1.0) for name in names]
-    truth = Truth(payments, dict.fromkeys(names, 0), rings)
+    payments = [Transaction(transaction_id=name, event_time=0, card=name, amount=100, digest="") for name in names]
+    truth = Truth(payments, rings)
     seen = "2025-01-01T00:00:00Z"
     reported = [
         Reported(Ring(ring_id=name, transaction_ids=[name], first_seen=seen), 0, 0.5)

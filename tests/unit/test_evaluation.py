@@ -17,6 +17,9 @@ from ringwatch.evaluation.measures import measure
 from ringwatch.evaluation.report import evaluate
 from ringwatch.evaluation.truth import Truth, read_truth
 from ringwatch.simulation import Simulation, write
+from streaming.codec import Codec
+from streaming.tokens import CardTokenizer
+from tests.worker import CARD_KEY
 
 HOUR = 3_600_000
 START = 1_735_689_600_000
@@ -25,6 +28,10 @@ START = 1_735_689_600_000
 def lines(path: Path, *objects: dict[str, Any]) -> Path:
     path.write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
     return path
+
+
+def truth_of(folder: Path, **mapping: str) -> Truth:
+    return read_truth(folder, Codec(CardTokenizer(CARD_KEY.encode()), mapping))
 
 
 def payment(name: str, hour: float, card: str, **fields: Any) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def found(folder: Path) -> tuple[Path, Path]:
 
 
 def test_every_figure_of_a_small_stream(folder: Path, found: tuple[Path, Path]) -> None:
-    figures = measure(read_truth(folder), read_reported(*found))
+    figures = measure(truth_of(folder), read_reported(*found))
     assert (figures.reported, figures.false_alarms) == (3, 1)
     assert figures.precision == pytest.approx(2 / 3)
     overall = figures.overall
@@ -132,7 +139,7 @@ def test_a_ring_is_told_of_by_the_first_alert_that_shows_it(folder: Path) -> Non
         alert("r", 9, "b0", "b1", revision=2),  # of a batch that held them, whose ring was found before
         alert("r", 13, *both, revision=3),
     ]
-    figures = measure(read_truth(folder), read_reported(rings, lines(folder / "alerts.jsonl", *told)))
+    figures = measure(truth_of(folder), read_reported(rings, lines(folder / "alerts.jsonl", *told)))
     later = figures.by_typology["device_farm"]
     assert (later.transactions_until_alert, later.hours_until_alert) == (1, 0)
     assert figures.by_typology["card_testing"].transactions_until_alert == 4
@@ -145,25 +152,25 @@ def test_a_payment_that_only_the_truth_knows_counts_for_nothing(folder: Path) ->
     )
     rings = lines(folder / "found.jsonl", ring("r", "lost", "a0", "a1"))
     alerts = lines(folder / "alerts.jsonl", alert("r", 3, "lost", "a0", "a1"))
-    assert measure(read_truth(folder), read_reported(rings, alerts)).overall.transactions_until_alert == 2
+    assert measure(truth_of(folder), read_reported(rings, alerts)).overall.transactions_until_alert == 2
 
 
 def test_what_nobody_was_told_of_counts_only_without_alerts(folder: Path, found: tuple[Path, Path]) -> None:
-    without = measure(read_truth(folder), read_reported(found[0], None))
+    without = measure(truth_of(folder), read_reported(found[0], None))
     assert without.overall.recall == 1
     assert without.overall.alerts_per_ring is None
 
 
 def test_a_ring_of_which_little_is_shown_is_found_all_the_same(folder: Path) -> None:
     rings = lines(folder / "found.jsonl", ring("r", "a0"))
-    overall = measure(read_truth(folder), read_reported(rings, None)).overall
+    overall = measure(truth_of(folder), read_reported(rings, None)).overall
     assert (overall.found, overall.half_shown) == (1, 0)
 
 
 def test_rings_of_another_stream_are_refused(folder: Path) -> None:
     rings = lines(folder / "found.jsonl", ring("r", "z0", "z1"))
     with pytest.raises(ConfigurationError, match="another stream"):
-        evaluate(read_truth(folder), read_reported(rings, None), 20)
+        evaluate(truth_of(folder), read_reported(rings, None), 20)
 
 
 def test_a_budget_takes_the_riskiest_of_each_day(folder: Path, found: tuple[Path, Path]) -> None:
@@ -173,36 +180,36 @@ def test_a_budget_takes_the_riskiest_of_each_day(folder: Path, found: tuple[Path
 
 def test_half_of_another_ring_is_not_that_ring(folder: Path) -> None:
     rings = lines(folder / "half.jsonl", ring("r", "a0", "a1", "x0", "x1"))
-    assert measure(read_truth(folder), read_reported(rings, None)).false_alarms == 1
+    assert measure(truth_of(folder), read_reported(rings, None)).false_alarms == 1
 
 
 def test_rings_that_are_one_to_the_graph_are_both_found(folder: Path) -> None:
     rings = lines(folder / "both.jsonl", ring("r", *(f"a{n}" for n in range(4)), "b0", "b1", "b2"))
-    figures = measure(read_truth(folder), read_reported(rings, None))
+    figures = measure(truth_of(folder), read_reported(rings, None))
     assert (figures.overall.found, figures.reported, figures.precision) == (2, 1, 1)
 
 
 def test_a_little_of_several_rings_is_about_none_and_no_false_alarm(folder: Path) -> None:
     rings = lines(folder / "mixed.jsonl", ring("r", "a0", "a1", "b0", "b1", "x0"))
-    figures = measure(read_truth(folder), read_reported(rings, None))
+    figures = measure(truth_of(folder), read_reported(rings, None))
     assert (figures.overall.found, figures.reported, figures.false_alarms, figures.precision) == (0, 1, 0, 1)
 
 
 def test_components_are_what_shares_anything(folder: Path) -> None:
-    rings = {frozenset(one.transactions) for one in component_rings(read_truth(folder))}
+    rings = {frozenset(one.transactions) for one in component_rings(truth_of(folder))}
     assert rings == {frozenset(f"a{n}" for n in range(4)), frozenset(f"o{n}" for n in range(3))}
 
 
 def test_a_stream_without_known_fraud_trains_no_model(folder: Path) -> None:
-    assert transaction_model(read_truth(folder), 5) is None
-    assert evaluate(read_truth(folder), [], 5).within_budget.precision is None
+    assert transaction_model(truth_of(folder), 5) is None
+    assert evaluate(truth_of(folder), [], 5).within_budget.precision is None
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
     folder = tmp_path_factory.mktemp("truth")
     write(Simulation(30_000, seed=2, fraud_rate=0.02), folder)
-    return folder, read_truth(folder)
+    return folder, truth_of(folder)
 
 
 def test_the_model_beats_chance_and_sees_no_label_before_its_time(simulated: tuple[Path, Truth]) -> None:
@@ -215,7 +222,10 @@ def test_the_model_beats_chance_and_sees_no_label_before_its_time(simulated: tup
     assert model.average_precision > len(truth.fraud) / len(truth.payments)
 
 
-def test_the_truth_itself_is_found_whole(simulated: tuple[Path, Truth], tmp_path: Path) -> None:
+def test_the_truth_itself_is_found_whole(
+    simulated: tuple[Path, Truth], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGWATCH_CARD_KEY", CARD_KEY)
     folder, truth = simulated
     rings = lines(tmp_path / "r.jsonl", *(ring(one.ring_id, *one.transaction_ids) for one in truth.rings))
     command(truth=folder, rings=rings, budget=1_000, out=tmp_path / "out")
@@ -228,10 +238,35 @@ def test_the_truth_itself_is_found_whole(simulated: tuple[Path, Truth], tmp_path
     assert all(f"<td>{kind}<td>{one['groups']}" in page for kind, one in within["look_alikes"].items())
 
 
+def test_a_truth_is_read_as_a_worker_reads_it(folder: Path) -> None:
+    told = {"event_time": "2025-01-01T00:00:00Z", "customer": "c1"}
+    lines(
+        folder / "transactions.jsonl",
+        {**told, "transaction_id": 1, "amount": "12.50", "counterparty": "c2"},  # a transfer, which has no card
+        {**told, "transaction_id": 2, "amount": 12.5, "card": 4242},
+        {**told, "transaction_id": 3, "amount": "a lot", "card": 4242},
+    )
+    lines(folder / "rings.jsonl", {"ring_id": "A", "transaction_ids": [1, 2.0, 3]})
+    lines(folder / "honest.jsonl", {"group_id": "o", "kind": "couple", "transaction_ids": [1]})
+    said = {"verdict": "fraud", "source": "desk", "time": "2025-02-01T00:00:00Z"}
+    lines(folder / "labels.jsonl", {**said, "transaction_id": 1}, {**said, "transaction_id": 2, "verdict": "?"})
+    truth = truth_of(folder, account="customer")
+    assert [(one.transaction_id, one.account, one.amount) for one in truth.payments] == [
+        ("1", "c1", 1250),
+        ("2", "c1", 1250),
+    ]
+    assert truth.rings[0].transaction_ids == ["1", "2", "3"]
+    assert truth.honest[0].transaction_ids == ["1"]
+    assert truth.known_at == {"1": (1_738_368_000_000, True)}
+    assert truth.left_out == 2
+    rings = lines(folder / "found.jsonl", ring("r", "1", "2"))
+    assert measure(truth, read_reported(rings, None)).overall.member_f1 == 1
+
+
 def test_a_wrong_line_is_named(folder: Path) -> None:
     with (folder / "rings.jsonl").open("a") as file:
         file.write('{"ring_id": 1}\n')
     with pytest.raises(ConfigurationError, match=r"rings\.jsonl, line 3"):
-        read_truth(folder)
+        truth_of(folder)
     with pytest.raises(ConfigurationError, match=r"missing\.jsonl"):
         read_reported(folder / "missing.jsonl", None)
