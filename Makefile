@@ -16,7 +16,7 @@ demo: .venv/core.stamp
 
 # Every test; those with Kafka and Neo4j need Java and Maven, those with buckets Go.
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup
 
 # Style, types, architecture.
 check: .venv/dev.stamp

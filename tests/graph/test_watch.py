@@ -19,8 +19,11 @@ from streaming.dense_block import DensitySettings
 from streaming.detector import BatchMark
 from streaming.metrics import Metrics
 from streaming.watch import RULE, GraphWatch
+from tests.engines import USUAL, on
 from tests.services.neo4j import wipe
 from tests.transactions import MINUTE, NOON, transaction
+
+pytestmark = on(*USUAL)  # what it asks a graph for, test_history asks of every release
 
 HOUR = 60 * MINUTE
 SETTINGS = DensitySettings()

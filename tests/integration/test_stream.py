@@ -20,7 +20,7 @@ from tests.services.process import free_port
 from tests.worker import Ringwatch, read_lines, read_topic, revisions, shown_rings
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "streaming" / "alert.schema.json").read_text())
-TRANSACTIONS = 1_000
+TRANSACTIONS = 600
 
 
 @pytest.fixture(scope="module")
