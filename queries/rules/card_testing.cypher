@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 6
+version = 7
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -86,7 +86,7 @@ name = "an agent who buys as a guest, with the cards of five clients"
 fixture = "agent"
 
 [params.young_ms]
-default = 259200000
+default = 604800000
 min = 600000
 max = 604800000
 meaning = "for how long after its first use a device is young, and is judged by all small amounts that were tried there, in milliseconds"

@@ -1,7 +1,7 @@
 /*
 id = "synthetic_identity"
 title = "Synthetic identities"
-version = 7
+version = 8
 status = "stable"
 severity = "high"
 anchor = ["Account"]
@@ -17,6 +17,8 @@ others count if they were opened within some months of each other, and are no ho
 open accounts within some months, with one phone and one address, are none, unless many more live there. And who has one
 new account's phone and another's address has been put together, if several share each. Who lives together has one line:
 accounts opened within weeks of each other, with one phone and one address, that never were at one IP are no household.
+Of accounts that were old by then only what names the shared parts is evidence: the rest may be what their owners did,
+before or after others had them.
 """
 source = "typology 5 of the catalogue; a shared identifier weighs 1/ln(degree + 5), as in FRAUDAR"
 blind_spots = """
@@ -308,20 +310,24 @@ UNWIND tenants + [q IN others WHERE (newcomers AND q.young = 1) OR q IN readers]
 WITH anchor, time, q, CASE WHEN size(tenants) > 0 AND q.kinds < 2 THEN 2 ELSE q.kinds END AS kinds ORDER BY q.account
 WITH anchor, time, count(q) + 1 AS accounts, max(kinds) AS kinds, sum(q.mailbox) AS mailboxes,
      round(1000 * sum(q.weight)) / 1000 AS weight, [anchor] + collect(q.account) AS account_ids,
+     CASE WHEN sum(q.young) > 0 THEN [anchor] ELSE [] END + collect(CASE WHEN q.young = 1 THEN q.account END) AS new_ids,
      collect(q.shared) AS shares
 UNWIND shares AS shared
 UNWIND shared AS s
-WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, s.kind AS kind, s.id AS id, count(s) AS holders
+WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, new_ids, s.kind AS kind, s.id AS id, count(s) AS holders
 ORDER BY holders DESC, id
-WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, collect(id) AS ids,
+WITH anchor, time, accounts, kinds, mailboxes, weight, account_ids, new_ids, collect(id) AS ids,
      collect(CASE WHEN kind = 'Email' THEN id END) AS emails,
      collect(CASE WHEN kind = 'Phone' THEN id END) AS phones,
      collect(CASE WHEN kind = 'Address' THEN id END) AS addresses
 CALL {
-  WITH time, account_ids
+  WITH time, account_ids, new_ids, ids
   UNWIND account_ids AS account
   MATCH (q:Account {id: account})-[:OWNS]->(c:Card)-[:MADE]->(t:Transaction)
   WHERE t.account = account AND t.time > time - $window_ms AND t.time <= time
+  OPTIONAL MATCH (t)-[:SHIPPED_TO]->(x:Address)
+  WITH account, new_ids, ids, c, t, x
+  WHERE account IN new_ids OR t.email IN ids OR t.phone IN ids OR t.billing_address IN ids OR x.id IN ids
   WITH DISTINCT c, t ORDER BY t.time DESC, t.id LIMIT $max_evidence
   RETURN collect(DISTINCT c.id) AS card_ids, collect(t.id) AS transactions
 }
