@@ -1,7 +1,7 @@
 /*
 id = "merchant_collusion"
 title = "Merchant collusion"
-version = 7
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -13,18 +13,17 @@ A merchant that lives on one device, or behind one IP, and charges the same few 
 week is selling to itself: cashing out stolen cards, or laundering another shop's transactions. Where it names none of
 its customers' accounts, fewer charges for each card will do: an agent who orders for many has one. A shop of which one
 account is the main customer sells to a company. And where nearly no card was ever seen before, at a machine that never
-stays where it is, or behind one IP always on another machine, there are no customers at all. Nor are there where half of
-the cards that one machine is told are new and a third of them is declined: who orders by telephone has a card that lives.
+stays where it is, or behind one IP always on another machine, there are no customers at all.
 """
 source = "typology 7 of the catalogue"
 blind_spots = """
 Collusion through a card terminal: there every transaction of a shop comes from one device anyway, so point-of-sale
-traffic is left out. Cards that are used once each, unless they are min_nobodies that were never seen before, or
-min_refused at one device are declined, half of all new there; which nobody says before the stream is older than the
-window. Behind an IP only merchants below the hub cap count, and not where most of it comes from devices that serve one
-card each, again and again: people on their own phones, whom a shop's or an office's network has in common. A merchant
-with max_merchant approved transactions or more in the window is not judged, since its total is not counted further. Of
-one hour only the first max_per_hour approved or declined transactions at the device or IP are read.
+traffic is left out. Cards that are used once each, unless they are min_nobodies that were never seen before; that nobody says
+before the stream is older than the window. Behind an IP only merchants below the hub cap count, and not where
+most of it comes from devices that serve one card each, again and again: people on their own phones, whom a shop's or an
+office's network has in common. A merchant with max_merchant approved transactions or more in the window is not judged,
+since its total is not counted further. Of one hour only the first max_per_hour approved transactions at the device or
+IP are read.
 """
 triage = "What does the merchant sell, and since when? Do the amounts repeat? Where else are these cards used?"
 
@@ -38,7 +37,6 @@ transactions = { role = "evidence" }
 made = { role = "measure", threshold = "min_transactions", means = "approved transactions from here at the merchant in the window" }
 share = { role = "measure", threshold = "min_share", means = "their share among all approved transactions of the merchant in the window" }
 cards = { role = "measure", threshold = "min_cards", means = "distinct cards that made them" }
-refused_share = { role = "measure", means = "of the cards that were tried here at the merchant, those that were declined" }
 per_card = { role = "measure", threshold = "min_per_card", means = "transactions per card; min_per_card_ip at least behind an IP, or fewer where cards were never seen before" }
 
 [[false_positives]]
@@ -48,10 +46,6 @@ fixture = "in_store_tablet"
 [[false_positives]]
 name = "mail order: the shop keys in its customers' orders"
 fixture = "mail_order"
-
-[[false_positives]]
-name = "mail order: many of its customers' cards are declined, but most have paid elsewhere before"
-fixture = "mail_order_of_a_strict_shop"
 
 [[false_positives]]
 name = "an office that orders lunch from the place around the corner"
@@ -129,24 +123,6 @@ min = 0.0
 max = 1.0
 meaning = "share of the cards that were never seen before their payment here"
 
-[params.min_refused]
-default = 6
-min = 2
-max = 100
-meaning = "cards that were declined on one device at the merchant, which are enough, however often each was charged"
-
-[params.min_refused_share]
-default = 0.33
-min = 0.1
-max = 1.0
-meaning = "their share of the cards that were tried there"
-
-[params.min_new_share]
-default = 0.5
-min = 0.0
-max = 1.0
-meaning = "share of these that nobody had seen before"
-
 [params.min_places]
 default = 3
 min = 2
@@ -163,7 +139,7 @@ meaning = "share of the transactions behind an IP that devices made which paid w
 default = 500
 min = 100
 max = 10000
-meaning = "approved or declined transactions of one hour at the device or IP that are read, the first of the hour"
+meaning = "approved transactions of one hour at the device or IP that are read, the first of the hour"
 
 [params.max_merchant]
 default = 1000
@@ -190,7 +166,7 @@ CALL {
   WITH DISTINCT a, x, active, touched AS hour
   MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(device_hour)
-  WHERE t.status IN ['approved', 'declined'] AND t.time >= a.first AND t.time <= a.last
+  WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WITH DISTINCT a, x, active, m
   UNWIND active AS c
@@ -204,7 +180,7 @@ CALL {
     WITH a, merchants, hour
     MATCH (t:Transaction {device_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(device_hour)
-    WHERE t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
     WITH merchants, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)-[:AT]->(m:Merchant)
     WHERE m IN merchants
@@ -223,7 +199,7 @@ CALL {
   WITH DISTINCT a, x, active, touched AS hour
   MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(ip_hour)
-  WHERE t.status IN ['approved', 'declined'] AND t.time >= a.first AND t.time <= a.last
+  WHERE t.status = 'approved' AND t.time >= a.first AND t.time <= a.last
   MATCH (t)-[:AT]->(m:Merchant)
   WHERE m.hub_since > a.first
   WITH DISTINCT a, x, active, m
@@ -238,7 +214,7 @@ CALL {
     WITH a, merchants, hour
     MATCH (t:Transaction {ip_hour: a.id + '|' + toString(hour)})
     USING INDEX SEEK t:Transaction(ip_hour)
-    WHERE t.status IN ['approved', 'declined'] AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
+    WHERE t.status = 'approved' AND NOT coalesce(t.channel, '') IN ['pos', 'atm']
     WITH merchants, t ORDER BY t.time, t.id LIMIT $max_per_hour
     MATCH (t)-[:AT]->(m:Merchant)
     WHERE m IN merchants
@@ -254,55 +230,40 @@ MATCH (t)<-[:MADE]-(c:Card)
 OPTIONAL MATCH (t)-[:ON]->(d:Device)
 OPTIONAL MATCH (t)-[:FROM]->(i:IP)
 WITH a, hub_since, merchant, t, c, d, i ORDER BY t.time DESC, t.id
-WITH a, hub_since, merchant, collect({id: t.id, time: t.time, refused: t.status = 'declined', account: t.account, card: c.id, born: c.first_seen,
+WITH a, hub_since, merchant, collect({id: t.id, time: t.time, account: t.account, card: c.id, born: c.first_seen,
                                       device: d.id, place: CASE WHEN a.label = 'Device' THEN i.id ELSE d.id END}) AS window
 WITH a, hub_since, merchant, window, [seen IN window | seen.time] AS moments
 UNWIND [time IN a.times WHERE time < hub_since AND time IN moments] AS time
 WITH a.label AS label, a.id AS anchor, merchant, time,
-     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS tried
-WITH label, anchor, merchant, time, tried, [seen IN tried WHERE NOT seen.refused] AS window
-WHERE size(tried) >= $min_transactions AND size(window) < $max_merchant
-CALL {
-  WITH tried
-  UNWIND tried AS seen
-  RETURN count(DISTINCT seen.card) AS told, count(DISTINCT CASE WHEN seen.refused THEN seen.card END) AS refused,
-         count(DISTINCT CASE WHEN seen.born >= seen.time THEN seen.card END) AS fresh,
-         collect(DISTINCT seen.card) AS told_ids, collect(DISTINCT seen.account) AS told_accounts, collect(seen.id) AS attempts
-}
-WITH label, anchor, merchant, time, window, told_ids, told_accounts, attempts, 1.0 * refused / told AS refused_share,
-     label = 'Device' AND refused >= $min_refused AND refused >= $min_refused_share * told
-       AND fresh >= $min_new_share * told AS rejected
-WHERE rejected OR size(window) >= $min_transactions
+     [seen IN window WHERE seen.time > time - $window_ms AND seen.time <= time] AS window
+WHERE size(window) >= $min_transactions AND size(window) < $max_merchant
 CALL {
   WITH label, window
   UNWIND [seen IN window WHERE label = 'IP' AND seen.device IS NOT NULL] AS seen
   WITH seen.device AS device, count(DISTINCT seen.card) AS users, count(seen) AS made
   RETURN sum(CASE WHEN users = 1 AND made > 1 THEN made ELSE 0 END) AS personal
 }
-CALL {
-  WITH window
-  UNWIND window AS seen
-  RETURN count(seen) AS made, count(DISTINCT seen.card) AS cards, count(DISTINCT coalesce(seen.account, seen.card)) AS owners,
-         count(DISTINCT seen.place) AS places, count(DISTINCT CASE WHEN seen.born >= seen.time THEN seen.card END) AS nobodies,
-         collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids, collect(seen.id) AS transactions
-}
-WITH label, anchor, merchant, time, made, cards, owners, refused_share, rejected, personal <= $max_personal_share * made AS shared,
-     CASE WHEN rejected THEN told_ids ELSE card_ids END AS card_ids,
-     CASE WHEN rejected THEN told_accounts ELSE account_ids END AS account_ids,
-     CASE WHEN rejected THEN attempts ELSE transactions END AS transactions,
-     made >= $min_transactions
-       AND made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 AND places < $min_places
-                        THEN $min_per_card ELSE $min_per_card_unnamed END * cards AS repeated,
-     rejected OR (cards >= $min_nobodies AND nobodies >= $min_nobody_share * cards
-       AND places >= CASE WHEN label = 'IP' THEN cards ELSE $min_places END) AS staged
-WHERE shared AND cards >= $min_cards AND owners >= $min_owners AND (repeated OR staged)
+WITH label, anchor, merchant, time, window
+WHERE personal <= $max_personal_share * size(window)
+UNWIND window AS seen
+WITH label, anchor, merchant, time, count(seen) AS made, count(DISTINCT seen.card) AS cards,
+     count(DISTINCT coalesce(seen.account, seen.card)) AS owners, count(DISTINCT seen.place) AS places,
+     count(DISTINCT CASE WHEN seen.born >= seen.time THEN seen.card END) AS nobodies,
+     collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
+     collect(seen.id) AS transactions
+WITH label, anchor, merchant, time, made, cards, owners, card_ids, account_ids, transactions,
+     made >= CASE WHEN label = 'IP' THEN $min_per_card_ip WHEN size(account_ids) > 0 AND places < $min_places
+                  THEN $min_per_card ELSE $min_per_card_unnamed END * cards AS repeated,
+     cards >= $min_nobodies AND nobodies >= $min_nobody_share * cards
+       AND places >= CASE WHEN label = 'IP' THEN cards ELSE $min_places END AS staged
+WHERE cards >= $min_cards AND owners >= $min_owners AND (repeated OR staged)
 CALL {
   WITH time, repeated
   UNWIND CASE WHEN repeated THEN [] ELSE range((time - 2 * $window_ms) / 3600000, (time - $window_ms) / 3600000) END AS hour
   MATCH (h:Hour {id: hour})
   RETURN count(h) AS watched
 }
-WITH label, anchor, merchant, time, made, cards, refused_share, card_ids, account_ids, transactions, repeated, watched
+WITH label, anchor, merchant, time, made, cards, card_ids, account_ids, transactions, repeated, watched
 WHERE repeated OR watched > 0
 CALL {
   WITH merchant, time
@@ -313,9 +274,9 @@ CALL {
   WITH t LIMIT $max_merchant
   RETURN count(t) AS total
 }
-WITH label, anchor, merchant, time, made, cards, refused_share, card_ids, account_ids, transactions, total, 1.0 * made / total AS share
+WITH label, anchor, merchant, time, made, cards, card_ids, account_ids, transactions, total, 1.0 * made / total AS share
 WHERE total < $max_merchant AND share >= $min_share
 RETURN label AS anchor_label, anchor, time, merchant,
        CASE WHEN label = 'Device' THEN anchor END AS device, CASE WHEN label = 'IP' THEN anchor END AS ip,
        card_ids, account_ids, transactions[0..$max_evidence] AS transactions,
-       made, share, cards, refused_share, 1.0 * made / cards AS per_card
+       made, share, cards, 1.0 * made / cards AS per_card
