@@ -245,14 +245,17 @@ WHERE cards >= $min_cards AND 2 * paid >= $min_cards
                  AND opened <= time - $min_watch_ms))
            ELSE 2 * drawn > cards
              OR (cards >= $min_cards_in_person AND 2 * strangers >= cards AND opened <= time - $min_watch_ms) END
-WITH merchant, opened, amount, currency, time, cards, 2 * online >= cards AS seen_online,
-     CASE WHEN 2 * online >= cards AND online < $min_per_place * places THEN 1.0 * nowhere / online END AS new_share,
-     opened > time - $window_ms - $min_age_ms AS young, places, card_ids, device_ids,
-     ip_ids, transactions[0..$max_evidence] AS transactions, (time - $window_ms) / 3600000 AS start
+WITH merchant, opened, amount, currency, (time - $window_ms) / 3600000 AS start, time / 3600000 AS until,
+     {time: time, cards: cards, seen_online: 2 * online >= cards,
+      new_share: CASE WHEN 2 * online >= cards AND online < $min_per_place * places THEN 1.0 * nowhere / online END,
+      young: opened > time - $window_ms - $min_age_ms, places: places, card_ids: card_ids, device_ids: device_ids,
+      ip_ids: ip_ids, transactions: transactions[0..$max_evidence]} AS burst
+WITH merchant, opened, amount, currency, start, until, burst.seen_online AND burst.new_share IS NULL AS one_hand,
+     collect(burst) AS bursts
 CALL {
-  WITH merchant, opened, time, start
+  WITH merchant, opened, start, until
   UNWIND [week IN range(1, $baseline_weeks) WHERE opened / 3600000 < start - 168 * week] AS week
-  UNWIND range(start - 168 * week, time / 3600000 - 168 * week) AS hour
+  UNWIND range(start - 168 * week, until - 168 * week) AS hour
   OPTIONAL MATCH (n:Tally {id: merchant + '|' + toString(hour)})
   RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS usual,
          collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS same_hours
@@ -265,12 +268,10 @@ CALL {
   RETURN coalesce(avg(1.0 * coalesce(n.transactions, 0)), 0.0) AS recent,
          collect(CASE WHEN n IS NOT NULL THEN {hour: hour, total: n.transactions} END) AS last_hours
 }
-WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
-     CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume,
-     last_hours + same_hours AS past
+WITH merchant, amount, currency, one_hand, bursts, last_hours + same_hours AS past,
+     CASE WHEN usual > recent THEN usual ELSE recent END * $window_ms / 3600000 AS volume
 CALL {
-  WITH merchant, amount, currency, seen_online, new_share, past
-  WITH merchant, amount, currency, seen_online AND new_share IS NULL AS one_hand, past
+  WITH merchant, amount, currency, one_hand, past
   UNWIND [n IN range(0, size(past) - 1)
           WHERE reduce(read = 0, earlier IN past[0..n] | read + earlier.total) < $max_history | past[n].hour] AS hour
   CALL {
@@ -289,12 +290,14 @@ CALL {
   RETURN CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(same) / sum(earlier) ELSE 0.0 END AS usual_share,
          CASE WHEN sum(earlier) > 0 THEN 1.0 * sum(new) / sum(earlier) ELSE 0.0 END AS usually_new
 }
-WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
-     volume, usual_share, usually_new
-WHERE usual_share <= $max_usual_share AND coalesce(new_share >= 2 * usually_new, true)
+WITH merchant, amount, currency, bursts, volume, usual_share, usually_new
+WHERE usual_share <= $max_usual_share
+UNWIND [burst IN bursts WHERE coalesce(burst.new_share >= 2 * usually_new, true)] AS burst
+WITH merchant, amount, currency, volume, usual_share, burst, burst.time AS time, burst.cards AS cards,
+     burst.young AS young, burst.seen_online AS seen_online
 CALL {
-  WITH merchant, amount, currency, time
-  UNWIND range((time - $window_ms) / 3600000, time / 3600000) AS hour
+  WITH merchant, amount, currency, time, young, seen_online
+  UNWIND CASE WHEN seen_online AND NOT young THEN [] ELSE range((time - $window_ms) / 3600000, time / 3600000) END AS hour
   MATCH (t:Transaction {merchant_hour: merchant + '|' + toString(hour)})
   USING INDEX SEEK t:Transaction(merchant_hour)
   WHERE t.status = 'approved' AND t.time > time - $window_ms AND t.time <= time
@@ -302,13 +305,13 @@ CALL {
   WITH t LIMIT $max_per_hour
   RETURN count(t) AS others
 }
-WITH merchant, amount, currency, time, cards, seen_online, new_share, young, places, card_ids, device_ids, ip_ids, transactions,
-     volume, usual_share, others
+WITH merchant, amount, currency, time, volume, usual_share, burst, cards, young, seen_online, others
 WHERE NOT young OR cards >= $min_young_share * (cards + others)
-WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,
+WITH merchant, amount, currency, time, usual_share, burst, cards,
      CASE WHEN seen_online THEN usual_share * volume WHEN others > volume THEN others ELSE volume END AS expected
-WITH merchant, amount, currency, time, cards, places, card_ids, device_ids, ip_ids, transactions, usual_share,
+WITH merchant, amount, currency, time, usual_share, burst, cards,
      cards / CASE WHEN expected > 1 THEN 1.0 * expected ELSE 1.0 END AS lift
 WHERE lift >= $min_lift
-RETURN 'Merchant' AS anchor_label, merchant AS anchor, time, merchant, amount, currency, card_ids, device_ids, ip_ids,
-       transactions, cards, lift, usual_share, places
+RETURN 'Merchant' AS anchor_label, merchant AS anchor, time, merchant, amount, currency, burst.card_ids AS card_ids,
+       burst.device_ids AS device_ids, burst.ip_ids AS ip_ids, burst.transactions AS transactions, cards, lift, usual_share,
+       burst.places AS places
