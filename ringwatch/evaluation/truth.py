@@ -104,7 +104,7 @@ class Truth:
 
 
 def read_truth(folder: Path, codec: Codec) -> Truth:
-    """Read a truth folder.
+    """Read a truth folder, its transactions and labels with the codec of whoever ran the stream.
 
     Raises:
         ConfigurationError: a file is missing or is not what it should be; the message names file and line.

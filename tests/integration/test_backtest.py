@@ -69,6 +69,7 @@ def test_a_rule_of_any_status_is_tried_on_a_graph_of_its_own(ringwatch: Ringwatc
     ("text", "instead", "code", "said"),
     [
         ("UNWIND $anchors", "UNROLL $anchors", 2, "does not run on arcadedb: .* 'UNROLL'"),
+        ("UNWIND $anchors", "MERGE (:Nobody) WITH 1 AS one UNWIND $anchors", 2, "writes"),
         ("'Device' AS anchor_label", "date(device) AS anchor_label", 1, "device_farm failed on"),
     ],
 )

@@ -146,6 +146,7 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
     assert "UNWIND $anchors AS a" in shown
     assert "min_cards" in shown
     assert "there is no rule nonesuch" in ringwatch("rules", "show", "nonesuch", code=2)
+    assert "0 failed" in ringwatch("rules", "test", "impossible_travel")
     own = ringwatch.folder / "own"
     (own / "fixtures").mkdir(parents=True)
     (ringwatch.folder / "own.toml").write_text('[rules]\nfolder = "own"\n')
