@@ -36,7 +36,7 @@ from streaming.dead_letters import DeadLetter, DeadLetterLimit
 from streaming.detector import BatchMark, Counts, Detection, Detector
 from streaming.event_time import EventClock
 from streaming.money import to_major
-from streaming.pipeline import Pipeline
+from streaming.pipeline import Pipeline, Publish, nothing_to_publish
 
 _IDS_AT_ONCE = 10_000
 
@@ -178,17 +178,20 @@ class FoundByDay:
     def take_over(self, partition: str) -> None:
         """Nobody was here before."""
 
-    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
         """Take the findings, and set the mark."""
         BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
         for finding in detection.findings:
             self._days[datetime.fromtimestamp(finding.time / 1000, UTC).date().isoformat()].add(finding)
+        return nothing_to_publish
 
-    def follow_up(self, detection: Detection, partition: str) -> None:
+    def follow_up(self, detection: Detection, partition: str) -> Publish:  # noqa: ARG002
         """Nothing is put off: a rule has all the time that it wants."""
+        return nothing_to_publish
 
-    def finish(self) -> None:
+    def finish(self) -> Publish:
         """Nothing was held back."""
+        return nothing_to_publish
 
     def close(self) -> None:
         """Everything is in memory."""

@@ -17,6 +17,7 @@ from streaming.alerts import AlertFactory, EntityFacts
 from streaming.allow_list import AllowList
 from streaming.detector import BatchMark, Detection
 from streaming.metrics import Metrics
+from streaming.pipeline import Publish
 from streaming.publishers import Publisher
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_settings import RingSettings
@@ -60,39 +61,49 @@ class Assembler:
         self._allow_list = AllowList(graph)
         self._alerts = AlertFactory(self._store.ledger()["graph"], graph_address)
         self._numbers: dict[str, int] = {}
+        self._published: dict[str, int] = {}
         self._relay_at = 0.0
         self.alerts = 0
         self._load()
 
     def take_over(self, partition: str) -> None:
         """Publish what a crash left between the graph's commit and the publisher's."""
-        self._numbers[partition] = self._store.last_number(partition)
-        letters = self._store.outbox(partition) if self._publisher is not None else []
-        if self._publisher is not None and letters:
-            published = self._publisher.published(partition)
-            left = [letter for letter in letters if letter.number > published]
-            self._publisher.publish(left, {})
-            log.info("outbox_recovered", extra={"lane": partition, "published": len(left)})
+        last = self._store.last_number(partition)
+        self._numbers[partition] = self._published[partition] = last
+        if self._publisher is not None and self._store.outbox(partition):
+            self._published[partition] = self._publisher.published(partition)
+            self._publish(partition, {})
+            log.info("outbox_recovered", extra={"lane": partition})
 
-    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
-        """Let a detection change rings, once and for all, and publish what is due."""
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
+        """Let a detection change rings, once and for all; what is returned publishes what is due."""
         self._heed(detection.verdicts)
-        self._settle(self._screened(detection), ends, lane=min(ends))
+        lane = min(ends)
+        self._settle(self._screened(detection), ends, lane)
+        return partial(self._publish, lane, ends)
 
-    def follow_up(self, detection: Detection, partition: str) -> None:
+    def follow_up(self, detection: Detection, partition: str) -> Publish:
         """Let what belongs to no batch change rings, in a partition's lane."""
-        self._settle(self._screened(detection), {}, lane=partition)
+        self._settle(self._screened(detection), {}, partition)
+        return partial(self._publish, partition, {})
 
-    def finish(self) -> None:
+    def finish(self) -> Publish:
         """Announce what was folded: the stream has ended."""
-        if self._numbers:
-            self._settle(None, {}, lane=min(self._numbers))
-        self._relay_at = 0.0
-        self.relay()
+        lane = min(self._numbers, default=None)
+        if lane is not None:
+            self._settle(None, {}, lane)
+
+        def publish() -> None:
+            if lane is not None:
+                self._publish(lane, {})
+            self._relay_at = 0.0
+            self.relay()
+
+        return publish
 
     def close(self) -> None:
-        """Forget the outbox, which is published."""
-        for lane, number in self._numbers.items() if self._publisher is not None else ():
+        """Forget the outbox as far as it is published."""
+        for lane, number in self._published.items() if self._publisher is not None else ():
             self._graph.write(partial(self._store.clear_outbox, lane=lane, published=number))
 
     def relay(self) -> None:
@@ -129,6 +140,7 @@ class Assembler:
         self._version: int = ledger["version"]
         self._watermark: int | None = ledger["watermark"]
         self._verdicts: int = ledger["verdicts"]
+        self._numbers = {lane: self._store.last_number(lane) for lane in self._numbers}
         self._book = RingBook(self._settings, self._store.live())
         self._calibration = self._store.calibration()
         self._allow_list_applied = False
@@ -162,27 +174,32 @@ class Assembler:
                 self._load()
             self._stale = True  # until the graph has what memory has
             try:
-                updates, letters = self._change(detection, ends, lane)
+                updates = self._change(detection, ends, lane)
                 break
             except StaleBookError:
                 continue
         self._stale = False
-        assembled = time.perf_counter()
-        if self._publisher is not None:
-            self._publisher.publish(letters, ends)
-        self.alerts += len(letters)
-        self._announce(letters)
-        self._metrics.batch_seconds.record(assembled - started, {"phase": "assemble"})
-        self._metrics.batch_seconds.record(time.perf_counter() - assembled, {"phase": "publish"})
+        self._metrics.batch_seconds.record(time.perf_counter() - started, {"phase": "assemble"})
         for update in updates:
             for typology in update.ring.typologies if update.changes else ():
                 self._metrics.alerts.add(1, {"typology": typology})
             if update.ring.verdict == "dismissed":
                 self._metrics.suppressed_findings.add(update.folded)
 
-    def _change(
-        self, detection: Detection | None, ends: Mapping[str, int], lane: str
-    ) -> tuple[list[Update], list[Letter]]:
+    def _publish(self, lane: str, ends: Mapping[str, int]) -> None:
+        """Publish what the graph holds of a lane and the publisher does not: tried again, it is still the same."""
+        started = time.perf_counter()
+        publisher, letters = self._publisher, list[Letter]()
+        if publisher is not None:
+            if self._published[lane] < self._numbers[lane]:
+                letters = [one for one in self._store.outbox(lane) if one.number > self._published[lane]]
+            publisher.publish(letters, ends)
+            self._published[lane] = self._numbers[lane]
+        self.alerts += len(letters)
+        self._announce(letters)
+        self._metrics.batch_seconds.record(time.perf_counter() - started, {"phase": "publish"})
+
+    def _change(self, detection: Detection | None, ends: Mapping[str, int], lane: str) -> list[Update]:
         if detection is None:
             self._book.flush()
         else:
@@ -203,7 +220,7 @@ class Assembler:
             elif self._store.verdicts(tx) != self._verdicts:
                 raise StaleBookError
             if letters and self._publisher is not None:
-                self._store.clear_outbox(tx, lane, self._numbers[lane])
+                self._store.clear_outbox(tx, lane, self._published[lane])
             mark.advance(tx)
             return version
 
@@ -212,7 +229,7 @@ class Assembler:
             mark.committed()
         if letters:
             self._numbers[lane] = letters[-1].number
-        return updates, letters
+        return updates
 
     def _take(self, detection: Detection) -> None:
         evidence = {key for finding in detection.findings for key in finding.evidence}

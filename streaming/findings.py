@@ -12,6 +12,7 @@ from graph.driver import Graph
 from graph.errors import Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.detector import BatchMark, Detection, Evaluate
+from streaming.pipeline import Publish, nothing_to_publish
 from streaming.records import Batch
 
 _encoder = msgspec.json.Encoder()
@@ -47,15 +48,17 @@ class FindingsForwarder:
     def take_over(self, partition: str) -> None:
         """Nothing waits: a batch that was not sent is evaluated again."""
 
-    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
         """Send one message per finding (a message is bounded, a batch's findings are not), then set the mark."""
         self._send(detection)
         self._mark(ends)
+        return nothing_to_publish
 
-    def follow_up(self, detection: Detection, partition: str) -> None:  # noqa: ARG002 - nothing is by partition
+    def follow_up(self, detection: Detection, partition: str) -> Publish:  # noqa: ARG002 - nothing is by partition
         """Send what belongs to no batch, then note that."""
         self._send(detection)
         self._mark({})
+        return nothing_to_publish
 
     def _send(self, detection: Detection) -> None:
         failures: list[str] = []
@@ -76,8 +79,9 @@ class FindingsForwarder:
     def _mark(self, ends: Mapping[str, int]) -> None:
         BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
 
-    def finish(self) -> None:
+    def finish(self) -> Publish:
         """Nothing was held back."""
+        return nothing_to_publish
 
     def close(self) -> None:
         """Everything was sent and answered already."""

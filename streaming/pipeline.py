@@ -22,6 +22,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Publish = Callable[[], None]
+"""Tells others what has come of a detection; after ``Unavailable`` it is called again, and goes on."""
+
+
+def nothing_to_publish() -> None:
+    """What there is to publish where nobody listens."""
+
 
 class Front(Protocol):
     """What turns a batch into a detection: it writes the batch, and what it returns evaluates it."""
@@ -39,13 +46,13 @@ class Forwarder(Protocol):
     def take_over(self, partition: str) -> None:
         """Finish what the partition's former owner left unfinished."""
 
-    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
         """Deal with a detection for good; after ``Unavailable`` the same one is given again."""
 
-    def follow_up(self, detection: Detection, partition: str) -> None:
+    def follow_up(self, detection: Detection, partition: str) -> Publish:
         """Deal for good with a detection that belongs to no batch; after ``Unavailable`` it is given again."""
 
-    def finish(self) -> None:
+    def finish(self) -> Publish:
         """The stream has ended: let go of what was held back."""
 
     def close(self) -> None:
@@ -126,7 +133,7 @@ class Pipeline:
             while not self._stop.is_set():
                 nothing_left = self._guarded(self._advance) is False and self._guarded(self._catch_up) is False
                 if nothing_left and self._source.exhausted():
-                    self._steadily(self._forwarder.finish)
+                    self._published(self._forwarder.finish)
                     break
                 self._metrics.lag.replace(self._source.lag())
                 self._guarded(self._housekeep)
@@ -200,10 +207,15 @@ class Pipeline:
     ) -> None:
         tries = chain([evaluation.result], repeat(batch.evaluate))
         detection = self._steadily(lambda: next(tries)(), idle)
-        self._steadily(lambda: self._forwarder.forward(detection, batch.ends), idle)
+        self._published(lambda: self._forwarder.forward(detection, batch.ends), idle)
         self._source.commit(batch.ends)
         self._watermark = detection.watermark
         self._progress()
+
+    def _published(self, forward: Callable[[], Publish], idle: Callable[[float], None] | None = None) -> None:
+        """Forward something once, and publish what comes of it as often as it takes."""
+        publish = self._steadily(forward, idle)
+        self._steadily(publish, idle)
 
     def _wait_for_evaluation(self) -> None:
         """Wait until nothing is evaluated any more, whatever came of it."""
@@ -216,7 +228,7 @@ class Pipeline:
         if caught_up is None:
             return False
         partition, detection = caught_up
-        self._steadily(lambda: self._forwarder.follow_up(detection, partition))
+        self._published(lambda: self._forwarder.follow_up(detection, partition))
         return True
 
     def _guarded(self, work: Callable[[], T]) -> T | None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 import confluent_kafka as kafka
@@ -24,6 +26,8 @@ from streaming.ring_store import Letter
 #: How long a dead worker's open transaction may hold up readers of the alerts, milliseconds.
 _TRANSACTION_TIMEOUT_MS = 15_000
 _CALL_TIMEOUT_S = 20.0
+#: A coordinator answers in milliseconds, or (restarted meanwhile) not at all.
+_OFFSETS_TIMEOUT_S = 5.0
 #: How often the source's offsets are committed while there is nothing to publish.
 _PROGRESS_S = 1.0
 
@@ -163,8 +167,11 @@ class KafkaPublisher:
             if letters:
                 self._commit_number(producer, letters[-1])
             if self._ends and self._source_offsets is not None:
-                producer.send_offsets_to_transaction(*self._source_offsets(self._ends), _CALL_TIMEOUT_S)
+                _send_offsets(producer, *self._source_offsets(self._ends))
             producer.commit_transaction(_CALL_TIMEOUT_S)
+        except TimeoutError as error:
+            self._producer = None  # it may never return; a new one aborts what this one has left open
+            raise Unavailable("alerts cannot be published now: the group's coordinator does not answer") from error
         except (kafka.KafkaException, BufferError) as error:
             raise self._failed(producer, error) from error
         self._in_doubt = False
@@ -182,7 +189,7 @@ class KafkaPublisher:
     def _commit_number(self, producer: kafka.Producer, letter: Letter) -> None:
         mark = kafka.TopicPartition(self._address.topic, 0, letter.number, metadata=self._source)
         group = self._lane(letter.lane).consumer_group_metadata()
-        producer.send_offsets_to_transaction([mark], group, _CALL_TIMEOUT_S)
+        _send_offsets(producer, [mark], group)
 
     def _lane(self, lane: str) -> kafka.Consumer:
         if lane not in self._lanes:
@@ -233,3 +240,27 @@ class KafkaPublisher:
         if code in (kafka.KafkaError.MSG_SIZE_TOO_LARGE, kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED):
             return ServiceError(f"the broker refuses alerts: {text}")
         return Unavailable(f"alerts cannot be published now: {text}")
+
+
+def _send_offsets(producer: kafka.Producer, offsets: list[kafka.TopicPartition], group: Any) -> None:
+    """Add offsets to the open transaction, beside this thread.
+
+    Where the group's coordinator has been away, librdkafka (2.16) waits without end, whatever timeout it is given
+    (confluentinc/librdkafka issues 5456 and 5511).
+
+    Raises:
+        TimeoutError: no answer; the producer is of no use any more.
+        KafkaException: refused.
+    """
+    sent = Future[None]()
+
+    def send() -> None:
+        try:
+            producer.send_offsets_to_transaction(offsets, group, _OFFSETS_TIMEOUT_S)
+        except kafka.KafkaException as error:
+            sent.set_exception(error)
+        else:
+            sent.set_result(None)
+
+    Thread(target=send, name="offsets", daemon=True).start()
+    sent.result(_OFFSETS_TIMEOUT_S)

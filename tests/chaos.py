@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graph.driver import Graph
 from ringwatch.simulation import Simulation, write
 from tests.services.kafka import KafkaServer
 from tests.services.neo4j import Neo4jServer
@@ -24,6 +25,9 @@ from tests.worker import Ringwatch, read_topic, revisions, shown_rings
 #: Small batches, so that there are many moments at which to be killed.
 _SETTINGS = "[stream]\nbatch_size = 100\nbatch_ms = 50\n"
 _LIMIT_S = 1500
+_POLL_S = 0.02
+#: About what a batch takes: what is under way when the blow falls is left to chance.
+_BATCH_S = 0.3
 
 
 @dataclass
@@ -68,7 +72,7 @@ def experiment(
         if name == "calm":
             ringwatch(*arguments)
         else:
-            _storm(ringwatch, arguments, kafka, neo4j, random.Random(seed), kills, restarts, outcome)
+            _storm(ringwatch, arguments, kafka, neo4j, random.Random(seed), transactions, kills, restarts, outcome)
         ringwatch("rings", "export", "--out", f"{name}.jsonl", "--graph", neo4j.uri)
         seen[name] = (shown_rings(folder / f"{name}.jsonl"), read_topic(kafka.bootstrap, names[name]))
     _compare(seen, outcome)
@@ -81,40 +85,49 @@ def _storm(
     kafka: KafkaServer,
     neo4j: Neo4jServer,
     chance: random.Random,
+    transactions: int,
     kills: int,
     restarts: int,
     outcome: Outcome,
 ) -> None:
     blows = ["worker"] * kills + ["broker", "graph"] * restarts
     chance.shuffle(blows)
+    stride = transactions // (len(blows) + 1)
     deadline = time.monotonic() + _LIMIT_S
     worker = ringwatch.start(*arguments)
-    for blow in blows:
-        # The start takes a while; what follows it is where a blow hurts.
-        if not _runs_for(worker, chance.uniform(1.5, 6.0)):
-            break
-        if blow == "worker":
-            worker.kill()
-            worker.communicate()
-            outcome.kills += 1
-            worker = ringwatch.start(*arguments)
-        elif blow == "broker":
-            kafka.restart()
-            outcome.broker_restarts += 1
-        else:
-            neo4j.restart()
-            outcome.graph_restarts += 1
+    written = 0
+    with neo4j.connect() as graph:
+        for blow in blows:
+            # A blow hurts where something is under way: counted in payments, since machines differ in speed.
+            reached = _reached(worker, graph, written + chance.randint(1, stride))
+            if reached is None:
+                break
+            written = reached
+            time.sleep(chance.uniform(0, _BATCH_S))
+            if blow == "worker":
+                worker.kill()
+                worker.communicate()
+                outcome.kills += 1
+                worker = ringwatch.start(*arguments)
+            elif blow == "broker":
+                kafka.restart()
+                outcome.broker_restarts += 1
+            else:
+                neo4j.restart()
+                outcome.graph_restarts += 1
     _, errors = worker.communicate(timeout=max(1.0, deadline - time.monotonic()))
     if worker.returncode != 0:
         outcome.problems.append(f"the last worker ended with {worker.returncode}: {errors[-2000:]}")
 
 
-def _runs_for(worker: subprocess.Popen[str], seconds: float) -> bool:
-    try:
-        worker.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
+def _reached(worker: subprocess.Popen[str], graph: Graph, mark: int) -> int | None:
+    """Wait until so many payments are written; returns how many are, or ``None`` if the worker has ended."""
+    while worker.poll() is None:
+        [row] = graph.read("MATCH (c:Checkpoint) RETURN sum(c.written) AS written")
+        if row["written"] >= mark:
+            return int(row["written"])
+        time.sleep(_POLL_S)
+    return None
 
 
 def _compare(seen: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]], outcome: Outcome) -> None:

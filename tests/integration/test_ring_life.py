@@ -12,13 +12,14 @@ import pytest
 
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
-from graph.errors import RingwatchError
+from graph.errors import RingwatchError, Unavailable
 from graph.events import Entity, Label, Verdict
 from graph.writer import GraphWriter, WriterSettings
 from queries.spec import Finding
 from streaming.assembler import Assembler
 from streaming.detector import Detection
 from streaming.metrics import Metrics
+from streaming.pipeline import Publish
 from streaming.ring_lineage import mint_ring_id
 from streaming.ring_settings import RingSettings
 from streaming.ring_state import Ring
@@ -43,11 +44,14 @@ class Listed:
 
     def __init__(self) -> None:
         self.letters: list[Letter] = []
+        self.is_away = False
 
     def published(self, lane: str) -> int:  # noqa: ARG002
         return len(self.letters)
 
     def publish(self, letters: Sequence[Letter], ends: Mapping[str, int]) -> None:  # noqa: ARG002
+        if self.is_away:
+            raise Unavailable("the publisher is away")
         self.letters += letters
 
     def close(self) -> None:
@@ -78,6 +82,10 @@ class Life:
 
     def see(self, *findings: Finding, watermark: int | None = None, ago: int = 0) -> None:
         """One batch: its transactions are written, its findings assembled, which come ``ago`` ms after them."""
+        self.forward(*findings, watermark=watermark, ago=ago)()
+
+    def forward(self, *findings: Finding, watermark: int | None = None, ago: int = 0) -> Publish:
+        """The same without publishing."""
         rows = [
             transaction(
                 key, card.removeprefix("hmac:"), event_time=one.time - ago, device=one.anchor.id, merchant="m"
@@ -87,7 +95,7 @@ class Life:
         ]
         GraphWriter(self.graph, WriterSettings(hub_caps={"Merchant": 4})).write(rows)
         self.offset += 1
-        self.worker.forward(Detection(list(findings), [], watermark), {PARTITION: self.offset})
+        return self.worker.forward(Detection(list(findings), [], watermark), {PARTITION: self.offset})
 
     def judge(self, ring_id: str, judgement: Judgement) -> Ring:
         return self.store.judge(ring_id, judgement, reason="because", by="ada", at=1_800_000_000_000)
@@ -96,7 +104,7 @@ class Life:
         """A batch of labels on rings."""
         heard = GraphWriter(self.graph).write(labels).labels
         self.offset += 1
-        self.worker.forward(Detection([], [], None, heard), {PARTITION: self.offset})
+        self.worker.forward(Detection([], [], None, heard), {PARTITION: self.offset})()
 
     def ring(self, ring_id: str) -> Ring:
         return self.store.by_ids([ring_id])[ring_id]
@@ -244,7 +252,7 @@ def test_a_label_that_comes_again_after_a_crash_changes_nothing(life: Life) -> N
     reopened = life.ring(FIRST_ID)
     assert reopened.status == "open"
     life.restart()
-    life.worker.forward(Detection([], [], None, [dismissal]), {PARTITION: life.offset + 1})
+    life.worker.forward(Detection([], [], None, [dismissal]), {PARTITION: life.offset + 1})()
     assert life.ring(FIRST_ID) == reopened
 
 
@@ -289,6 +297,28 @@ def test_a_batch_that_a_crash_cut_short_ends_in_the_same_rings(life: Life) -> No
     life.see(BRIDGE, watermark=NOON + HOUR)
     assert state(life) == after
     assert len(life.alerts.letters) == told
+
+
+def test_what_cannot_be_published_now_is_published_later(life: Life) -> None:
+    publish = life.forward(FIRST, watermark=NOON)
+    life.alerts.is_away = True
+    with pytest.raises(Unavailable):
+        publish()
+    life.alerts.is_away = False
+    publish()
+    publish()
+    assert life.alerts.told(FIRST_ID) == [["created"]]
+
+
+def test_what_a_worker_could_not_publish_to_its_end_is_published_by_the_next(life: Life) -> None:
+    publish = life.forward(FIRST, watermark=NOON)
+    life.alerts.is_away = True
+    with pytest.raises(Unavailable):
+        publish()
+    life.worker.close()
+    life.alerts.is_away = False
+    life.restart()
+    assert life.alerts.told(FIRST_ID) == [["created"]]
 
 
 def test_evidence_keeps_how_far_a_verdict_holds_for_it(life: Life) -> None:

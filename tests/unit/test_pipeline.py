@@ -15,7 +15,7 @@ from graph.errors import Fenced, ServiceError, Unavailable
 from graph.events import Entity, Label
 from streaming.detector import Detection, Evaluate
 from streaming.metrics import Metrics
-from streaming.pipeline import Pipeline
+from streaming.pipeline import Pipeline, Publish
 from streaming.records import Batch, Leaving, Record, Starts
 
 PARTITION = "p"
@@ -124,16 +124,18 @@ class World:
     def take_over(self, partition: str) -> None:
         pass
 
-    def forward(self, detection: Detection, ends: Mapping[str, int]) -> None:
+    def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
         self._happens(f"forward to {ends[PARTITION]}")
         assert self.assembled < ends[PARTITION] <= self.written
         self.assembled = ends[PARTITION]
+        return lambda: self._happens(f"publish to {ends[PARTITION]}")
 
-    def follow_up(self, detection: Detection, partition: str) -> None:
+    def follow_up(self, detection: Detection, partition: str) -> Publish:
         raise AssertionError("nothing was put off")
 
-    def finish(self) -> None:
+    def finish(self) -> Publish:
         self.saw.append("finish")
+        return lambda: self._happens("publish the rest")
 
     # Both the forwarder's and the source's.
 
@@ -170,13 +172,13 @@ def test_the_next_batch_is_written_during_an_evaluation_and_committed_after_it()
     saw = world.run()
     assert saw.index("write b") < saw.index("evaluate a") < saw.index("commit b") < saw.index("forward to 1")
     assert world.forwarded() == ["forward to 1", "forward to 2", "forward to 3"]
-    assert saw[-1] == "finish"
+    assert saw[-2:] == ["finish", "publish the rest"]
 
 
 def test_stopping_finishes_what_was_written() -> None:
     world = World("abc")
     world.before["write b"] = world.pipeline.stop
-    assert world.run()[-1] == "forward to 2"
+    assert world.run()[-2:] == ["forward to 2", "publish to 2"]
     assert world.written == world.assembled == 2
 
 
@@ -198,6 +200,12 @@ def test_an_evaluation_is_made_again_after_an_outage() -> None:
     world.run()
     assert world.saw.count("wait: away") == 1
     assert world.forwarded() == ["forward to 1", "forward to 2"]
+
+
+def test_what_cannot_be_published_is_published_after_an_outage_and_forwarded_once() -> None:
+    world = World("a", {"publish to 1": raising(Unavailable("away"))})
+    assert world.run()[-5:] == ["wait: away", "idle", "publish to 1", "finish", "publish the rest"]
+    assert world.forwarded() == ["forward to 1"]
 
 
 def test_what_lies_between_the_marks_is_done_again_in_one() -> None:
