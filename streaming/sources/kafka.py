@@ -177,16 +177,21 @@ class KafkaSource:
         self._subscribe()
 
     def exhausted(self) -> bool:
-        """Whether everything that was there at the start has been handed over.
+        """Whether everything that was there at the start has been dealt with, by whoever had it.
 
-        A worker without a partition waits for those who have them: one that was killed still counts for a while,
-        and what it had comes here next.
+        Other partitions are waited for: a worker that was killed still counts for a while, and what it had comes
+        here next, perhaps one after the other.
         """
         if not self._until_end or not self._joined:
             return False
-        if not self._positions:
-            return self._is_committed()
-        return all(position >= self._ends[partition] for partition, position in self._positions.items())
+        if any(position < self._ends[partition] for partition, position in self._positions.items()):
+            return False
+        others = self._ends.keys() - self._positions.keys()
+        if others:
+            self.commit(
+                self._positions
+            )  # they may be waiting for these; a transaction's marker at the end is no record
+        return self._is_committed(others)
 
     def past_end(self, record: Record) -> bool:
         """Whether a record came after the end that counts."""
@@ -219,9 +224,9 @@ class KafkaSource:
         self._leaving = lambda _: None
         self._consumer.close()
 
-    def _is_committed(self) -> bool:
-        """Whether the group has got to where every partition ended, as far as the broker can say now."""
-        wanted = [self._topic_partition(partition) for partition, end in self._ends.items() if end]
+    def _is_committed(self, partitions: Iterable[str]) -> bool:
+        """Whether the group has got to where these partitions ended, as far as the broker can say now."""
+        wanted = [self._topic_partition(partition) for partition in partitions if self._ends[partition]]
         try:
             committed = self._consumer.committed(wanted, timeout=_CALL_TIMEOUT_S) if wanted else []
         except kafka.KafkaException as error:

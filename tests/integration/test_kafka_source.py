@@ -29,18 +29,13 @@ def test_a_worker_that_was_given_nothing_ends_when_the_others_have_done_all(
     kafka: KafkaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "streaming.sources.kafka")
-    address = KafkaAddress(kafka.bootstrap, f"one-partition-{uuid.uuid4().hex}")
-    kafka.create_topic(address.topic, 1)
-    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap})
-    for number in range(RECORDS):
-        producer.produce(address.topic, b"%d" % number)
-    producer.flush()
+    address = topic(kafka, partitions=1)
     with (
         closing(KafkaSource(address, {}, "group", until_end=True)) as busy,
         closing(KafkaSource(address, {}, "group", until_end=True)) as idle,
     ):
         busy.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
-        until(lambda: busy.read(10, 0.1) == [] and busy.exhausted())
+        until(lambda: is_done(busy))
         idle.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
         until(
             lambda: busy.read(10, 0.1) == idle.read(10, 0.1) and caplog.messages.count("partitions_assigned") > 1
@@ -49,3 +44,34 @@ def test_a_worker_that_was_given_nothing_ends_when_the_others_have_done_all(
         assert not idle.exhausted()
         busy.commit({f"{address.topic}/0": RECORDS})
         until(idle.exhausted)
+
+
+def test_a_worker_that_is_done_waits_for_the_partitions_of_others(kafka: KafkaServer) -> None:
+    """They may be those of a worker that was just killed, which come here one after the other."""
+    address = topic(kafka, partitions=2)
+    with (
+        closing(KafkaSource(address, {}, "group", until_end=True)) as first,
+        closing(KafkaSource(address, {}, "group", until_end=True)) as second,
+    ):
+        first.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        until(lambda: is_done(first))
+        second.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        until(lambda: first.read(10, 0.1) == second.read(10, 0.1) == [] and len(second.assigned()) == 1)
+        assert not second.exhausted()
+        until(lambda: [is_done(first), is_done(second)] == [True, True])
+
+
+def is_done(worker: KafkaSource) -> bool:
+    return not worker.read(10, 0.1) and worker.exhausted()
+
+
+def topic(kafka: KafkaServer, partitions: int) -> KafkaAddress:
+    """A new topic with some records in each of its partitions."""
+    address = KafkaAddress(kafka.bootstrap, f"topic-{uuid.uuid4().hex}")
+    kafka.create_topic(address.topic, partitions)
+    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap})
+    for partition in range(partitions):
+        for number in range(RECORDS):
+            producer.produce(address.topic, b"%d" % number, partition=partition)
+    producer.flush()
+    return address
