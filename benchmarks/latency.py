@@ -22,7 +22,7 @@ import msgspec
 
 from streaming.addresses import parse_kafka
 from streaming.ring_store import RingStore
-from streaming.sources.kafka import group_lag
+from streaming.topics import group_lag
 from tests.services.endpoint import Endpoint
 from tests.services.kafka import KafkaServer
 from tests.worker import Ringwatch

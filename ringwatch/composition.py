@@ -39,8 +39,9 @@ from streaming.publishers import FilePublisher, KafkaPublisher, Publisher, Stdou
 from streaming.records import Source
 from streaming.ring_settings import RingSettings
 from streaming.ring_store import Letter, RingStore
-from streaming.sources.kafka import KafkaSource, ensure_topic, partition_count
+from streaming.sources.kafka import KafkaSource
 from streaming.tokens import CardTokenizer, load_card_key
+from streaming.topics import ensure_topic, partition_count
 from streaming.watch import GraphWatch
 
 if TYPE_CHECKING:

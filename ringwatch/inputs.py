@@ -13,9 +13,10 @@ from streaming.findings import findings_topic
 from streaming.labels import COLUMNS, LabelCodec
 from streaming.records import Source
 from streaming.sources.files import FileSource
-from streaming.sources.kafka import KafkaSource, ensure_topic
+from streaming.sources.kafka import KafkaSource
 from streaming.sources.labelled import LabelledSource, TimedLabelsSource
 from streaming.sources.sorting import SortedSource
+from streaming.topics import ensure_topic
 
 if TYPE_CHECKING:
     from ringwatch.composition import RunOptions

@@ -10,7 +10,7 @@ from graph.errors import Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.dead_letters import PENDING_LETTERS, DeadLetter, parse_letter
 from streaming.records import Position, Record
-from streaming.sources.kafka import partition_count
+from streaming.topics import partition_count
 
 _CALL_TIMEOUT_S = 20.0
 

@@ -19,7 +19,7 @@ from streaming import codec, labels
 from streaming.addresses import KafkaAddress
 from streaming.records import Record
 from streaming.sources.files import FileSource
-from streaming.sources.kafka import partition_count
+from streaming.topics import partition_count
 
 _BATCH = 500
 _DELIVERY_TIMEOUT_S = 30.0

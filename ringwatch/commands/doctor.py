@@ -23,7 +23,7 @@ from ringwatch.settings import Settings, load
 from streaming.addresses import is_kafka, parse_kafka
 from streaming.alerts import rfc3339
 from streaming.ring_store import RingStore
-from streaming.sources.kafka import broker_version, group_lag, partition_count
+from streaming.topics import broker_version, group_lag, partition_count
 
 
 class Finding(NamedTuple):

@@ -7,80 +7,23 @@ those who watch the lag): ``starts`` is asked whenever partitions arrive.
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as kafka
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from graph.errors import ConfigurationError, Fenced, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.records import Leaving, Record, Starts
+from streaming.topics import partition_count
 
 log = logging.getLogger(__name__)
 
 _CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.1
-
-
-def partition_count(address: KafkaAddress, client: Mapping[str, str]) -> int:
-    """How many partitions the topic has.
-
-    Raises:
-        Unavailable: no broker answers.
-        ConfigurationError: there is no such topic.
-    """
-    topic = _metadata(address, client).topics.get(address.topic)
-    if topic is None or not topic.partitions:
-        raise ConfigurationError(f"there is no topic {address.topic!r} at {address.bootstrap}: create it first")
-    return len(topic.partitions)
-
-
-def broker_version(address: KafkaAddress, client: Mapping[str, str]) -> str:
-    """What the cluster says of itself; brokers do not tell their version, but their number and id."""
-    metadata = _metadata(address, client)
-    return f"cluster {metadata.cluster_id}, {len(metadata.brokers)} brokers"
-
-
-def group_lag(address: KafkaAddress, client: Mapping[str, str], group: str) -> int | None:
-    """Records between the group's committed offsets and the topic's end; ``None`` where it never committed."""
-    count = partition_count(address, client)
-    consumer = kafka.Consumer({**client, "bootstrap.servers": address.bootstrap, "group.id": group})
-    try:
-        wanted = [kafka.TopicPartition(address.topic, number) for number in range(count)]
-        committed = consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
-        if all(mark.offset < 0 for mark in committed):
-            return None
-        ends = [consumer.get_watermark_offsets(mark, timeout=_CALL_TIMEOUT_S) for mark in wanted]
-        return sum(high - max(mark.offset, low) for mark, (low, high) in zip(committed, ends, strict=True))
-    except kafka.KafkaException as error:
-        raise Unavailable(f"the broker does not answer: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-
-
-def _metadata(address: KafkaAddress, client: Mapping[str, str]) -> Any:
-    reasons: list[str] = []
-    settings: dict[str, Any] = {**client, "bootstrap.servers": address.bootstrap}
-    settings["error_cb"] = lambda error: reasons.append(error.str())
-    try:
-        return AdminClient(settings).list_topics(timeout=_CALL_TIMEOUT_S)
-    except kafka.KafkaException as error:
-        # librdkafka reports a refused password as a transport error; its reason comes by the callback.
-        reason = reasons[-1] if reasons else error.args[0].str()
-        raise Unavailable(f"no broker answers at {address.bootstrap}: {reason}") from error
-
-
-def ensure_topic(address: KafkaAddress, client: Mapping[str, str], partitions: int) -> None:
-    """Create a topic of Ringwatch's own where it is missing."""
-    admin = AdminClient({**client, "bootstrap.servers": address.bootstrap})
-    try:
-        admin.create_topics([NewTopic(address.topic, partitions)])[address.topic].result(_CALL_TIMEOUT_S)
-    except kafka.KafkaException as error:
-        if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
-            raise Unavailable(f"topic {address.topic!r} cannot be created: {error.args[0].str()}") from error
 
 
 class KafkaSource:
@@ -101,10 +44,13 @@ class KafkaSource:
         self._held: set[str] = set()
         self._joined = False
         self._ends: dict[str, int] = {}
+        settings: dict[str, Any] = {"session.timeout.ms": 10_000, **client}
+        # A member that has died counts for a session, and the others hear of it with a heartbeat.
+        self._settling_s = 1.5 * float(settings["session.timeout.ms"]) / 1000
+        self._settled_s = math.inf
         self._consumer = kafka.Consumer(
             {
-                "session.timeout.ms": 10_000,
-                **client,
+                **settings,
                 "bootstrap.servers": address.bootstrap,
                 "group.id": group,
                 "enable.auto.commit": False,
@@ -177,21 +123,18 @@ class KafkaSource:
         self._subscribe()
 
     def exhausted(self) -> bool:
-        """Whether everything that was there at the start has been dealt with, by whoever had it.
+        """Whether everything that was there at the start has been handed over.
 
-        Other partitions are waited for: a worker that was killed still counts for a while, and what it had comes
-        here next, perhaps one after the other.
+        A worker that was killed still counts for a while, and what it had comes here next, one partition after the
+        other. Those that are elsewhere are waited for: until the group has dealt with them, or has not changed for
+        so long that they belong to the living.
         """
         if not self._until_end or not self._joined:
             return False
         if any(position < self._ends[partition] for partition, position in self._positions.items()):
             return False
         others = self._ends.keys() - self._positions.keys()
-        if others:
-            self.commit(
-                self._positions
-            )  # they may be waiting for these; a transaction's marker at the end is no record
-        return self._is_committed(others)
+        return self._is_committed(others) or time.monotonic() > self._settled_s
 
     def past_end(self, record: Record) -> bool:
         """Whether a record came after the end that counts."""
@@ -273,6 +216,7 @@ class KafkaSource:
         consumer.incremental_assign([self._topic_partition(name, self._positions[name]) for name in names])
         self._hold(names)  # a batch that was cut short by a crash comes first: see read_range
         self._joined = True
+        self._settled_s = time.monotonic() + self._settling_s
         log.info("partitions_assigned", extra={"partitions": names})
 
     def _on_revoke(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:
@@ -287,6 +231,7 @@ class KafkaSource:
             self._positions.pop(name, None)
             self._held.discard(name)
         consumer.incremental_unassign(partitions)
+        self._settled_s = time.monotonic() + self._settling_s
         log.info("partitions_revoked", extra={"partitions": names})
 
     def _on_lost(self, consumer: kafka.Consumer, partitions: list[kafka.TopicPartition]) -> None:

@@ -56,9 +56,30 @@ def test_a_worker_that_is_done_waits_for_the_partitions_of_others(kafka: KafkaSe
         first.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
         until(lambda: is_done(first))
         second.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
-        until(lambda: first.read(10, 0.1) == second.read(10, 0.1) == [] and len(second.assigned()) == 1)
+        share(first, second)
+        until(lambda: first.read(10, 0.1) == second.read(10, 0.1) == [])
         assert not second.exhausted()
-        until(lambda: [is_done(first), is_done(second)] == [True, True])
+        first.commit(dict.fromkeys(first.assigned(), RECORDS))
+        until(lambda: first.read(10, 0.1) == [] and is_done(second))
+
+
+def test_a_worker_that_is_done_does_not_wait_for_the_living_for_good(kafka: KafkaServer) -> None:
+    address, client = topic(kafka, partitions=2), {"session.timeout.ms": "6000"}
+    with (
+        closing(KafkaSource(address, client, "group", until_end=True)) as first,
+        closing(KafkaSource(address, client, "group")) as slow,
+    ):
+        first.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        slow.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        share(first, slow)
+        until(lambda: len(slow.read(1, 0.1)) <= 1 and is_done(first))
+
+
+def share(first: KafkaSource, second: KafkaSource) -> None:
+    """Let both take part until each has a partition."""
+    until(
+        lambda: [len(worker.read(1, 0.1)) <= 1 and len(worker.assigned()) for worker in (first, second)] == [1, 1]
+    )
 
 
 def is_done(worker: KafkaSource) -> bool:

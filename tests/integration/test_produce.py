@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # exported, bu
 )
 
 from graph.errors import BadEvent, ConfigurationError, ServiceError, Unavailable
+from streaming import topics
 from streaming.addresses import KafkaAddress
 from streaming.codec import Codec
 from streaming.dead_letter_topic import TopicPlaces
@@ -23,7 +24,6 @@ from streaming.dead_letters import DeadLetter, list_letters, open_sink
 from streaming.produce import Produced, Topic, produce
 from streaming.records import Record
 from streaming.replay import read_originals
-from streaming.sources import kafka as kafka_source
 from streaming.sources.files import FileSource
 from streaming.tokens import CardTokenizer
 
@@ -107,7 +107,7 @@ def test_a_missing_topic_is_a_clear_error_and_is_not_made(kafka: KafkaServer) ->
 
 
 def test_an_unreachable_broker_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_source, "_CALL_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(topics, "_CALL_TIMEOUT_S", 1.0)
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         Topic(KafkaAddress("127.0.0.1:1", "transactions"), {})
 

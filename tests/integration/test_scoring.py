@@ -33,7 +33,7 @@ from streaming.metrics import Metrics
 from streaming.publishers import KafkaPublisher
 from streaming.ring_settings import RingSettings
 from streaming.ring_store import RingStore
-from streaming.sources.kafka import ensure_topic
+from streaming.topics import ensure_topic
 from tests.gnn.histories import START, label
 from tests.gnn.models import promote, write_model
 from tests.integration.test_ring_life import SCHEMA, Listed
