@@ -84,13 +84,16 @@ class Graph:
         return self._retried(lambda: self._write(work))
 
     def run_schema(self, statement: str) -> None:
-        """Run one schema statement (engines want these outside explicit transactions)."""
+        """Run one schema statement (engines want these outside explicit transactions).
+
+        Neo4j refuses it, ``IF NOT EXISTS`` or not, where another worker makes the same meanwhile: then once more.
+        """
 
         def run() -> None:
             with self._driver.session(database=self._database) as session:
                 session.run(statement).consume()
 
-        self._retried(run)
+        self._retried(run, lambda error: _worth_retrying(error) or "AlreadyExists" in _code(error))
 
     def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
         """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
@@ -188,8 +191,12 @@ def _lacks_memory(error: BaseException) -> bool:
 
     ArcadeDB says that by the code of a deadlock, which no read can be in.
     """
-    code = getattr(error, "code", None) or ""
+    code = _code(error)
     return "OutOfMemory" in code or code == "Neo.TransientError.Transaction.DeadlockDetected"
+
+
+def _code(error: BaseException) -> str:
+    return getattr(error, "code", None) or ""
 
 
 def _report(state: tenacity.RetryCallState) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from graph.driver import Graph
 from graph.errors import ServiceError, Unavailable
+from tests.services.endpoint import Endpoint
 from tests.services.neo4j import Neo4jServer
 
 
@@ -36,6 +39,23 @@ def test_neo4j_keeps_one_plan_of_a_statement_for_lists_of_any_length(graph: Grap
     for length in (1, 10, 100, 1_000, 10_000):
         graph.read("UNWIND $rows AS row MATCH (c:Card {id: row}) RETURN c.id AS id", rows=["c"] * length)
     assert graph.read(forget) == [{"value": "Query caches successfully cleared of 1 queries."}]
+
+
+def test_workers_that_begin_at_once_make_the_schema_together(endpoint: Endpoint) -> None:
+    statements = [f"CREATE INDEX made_{n} IF NOT EXISTS FOR (n:Made) ON (n.property_{n})" for n in range(12)]
+    together = threading.Barrier(3)
+
+    def begin(_: int) -> None:
+        with endpoint.connect() as graph:
+            for statement in statements:
+                together.wait(60)
+                graph.run_schema(statement)
+
+    with ThreadPoolExecutor(3) as workers:
+        list(workers.map(begin, range(3)))
+    with endpoint.connect() as graph:
+        made = [row["properties"] for row in graph.read("SHOW INDEXES") if row["labelsOrTypes"] == ["Made"]]
+    assert sorted(made) == sorted([f"property_{n}"] for n in range(12))
 
 
 def test_neo4j_plans_nothing_anew_while_a_batch_waits(neo4j_526: Neo4jServer) -> None:
