@@ -64,10 +64,16 @@ def _metadata(address: KafkaAddress, client: Mapping[str, str]) -> Any:
 
 
 def ensure_topic(address: KafkaAddress, client: Mapping[str, str], partitions: int) -> None:
-    """Create a topic of Ringwatch's own where it is missing."""
+    """Create a topic of Ringwatch's own where it is missing.
+
+    Raises:
+        Unavailable: no broker answers, or none makes it.
+    """
     admin = AdminClient({**client, "bootstrap.servers": address.bootstrap})
     try:
         admin.create_topics([NewTopic(address.topic, partitions)])[address.topic].result(_CALL_TIMEOUT_S)
+    except TimeoutError as error:
+        raise Unavailable(f"no broker answers at {address.bootstrap}") from error
     except kafka.KafkaException as error:
         if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
             raise Unavailable(f"topic {address.topic!r} cannot be created: {error.args[0].str()}") from error

@@ -108,8 +108,10 @@ def test_a_missing_topic_is_a_clear_error_and_is_not_made(kafka: KafkaServer) ->
 
 def test_an_unreachable_broker_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "_CALL_TIMEOUT_S", 1.0)
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
-        Topic(KafkaAddress("127.0.0.1:1", "transactions"), {})
+    address = KafkaAddress("127.0.0.1:1", "transactions")
+    for asks in (lambda: Topic(address, {}), lambda: topics.ensure_topic(address, {}, 1)):
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+            asks()
 
 
 def limit_messages(address: KafkaAddress, largest_bytes: int) -> None:
