@@ -94,12 +94,13 @@ def _storm(
     chance.shuffle(blows)
     stride = transactions // (len(blows) + 1)
     deadline = time.monotonic() + _LIMIT_S
-    worker = ringwatch.start(*arguments)
+    log = ringwatch.folder / "worker.log"
     written = 0
-    with neo4j.connect() as graph:
+    with neo4j.connect() as graph, log.open("a") as said:
+        worker = ringwatch.start(*arguments, log=said)
         for blow in blows:
             # A blow hurts where something is under way: counted in payments, since machines differ in speed.
-            reached = _reached(worker, graph, written + chance.randint(1, stride))
+            reached = _reached(worker, graph, written + chance.randint(1, stride), deadline)
             if reached is None:
                 break
             written = reached
@@ -108,21 +109,21 @@ def _storm(
                 worker.kill()
                 worker.communicate()
                 outcome.kills += 1
-                worker = ringwatch.start(*arguments)
+                worker = ringwatch.start(*arguments, log=said)
             elif blow == "broker":
                 kafka.restart()
                 outcome.broker_restarts += 1
             else:
                 neo4j.restart()
                 outcome.graph_restarts += 1
-    _, errors = worker.communicate(timeout=max(1.0, deadline - time.monotonic()))
+    worker.communicate(timeout=max(1.0, deadline - time.monotonic()))
     if worker.returncode != 0:
-        outcome.problems.append(f"the last worker ended with {worker.returncode}: {errors[-2000:]}")
+        outcome.problems.append(f"the last worker ended with {worker.returncode}: {log.read_text()[-2000:]}")
 
 
-def _reached(worker: subprocess.Popen[str], graph: Graph, mark: int) -> int | None:
-    """Wait until so many payments are written; returns how many are, or ``None`` if the worker has ended."""
-    while worker.poll() is None:
+def _reached(worker: subprocess.Popen[str], graph: Graph, mark: int, deadline: float) -> int | None:
+    """Wait until so many payments are written; returns how many are, or ``None`` if that will not be."""
+    while worker.poll() is None and time.monotonic() < deadline:
         [row] = graph.read("MATCH (c:Checkpoint) RETURN sum(c.written) AS written")
         if row["written"] >= mark:
             return int(row["written"])

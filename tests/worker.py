@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import confluent_kafka as kafka
 
@@ -25,15 +25,15 @@ class Ringwatch:
         self._environment = {**kept, "RINGWATCH_CARD_KEY": CARD_KEY, **environment}
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command and return at once."""
+    def start(self, *arguments: str, log: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start a command and return at once; one that says much before anybody reads it needs a file for that."""
         process = subprocess.Popen(
             [sys.executable, "-m", "ringwatch", *arguments],
             cwd=self.folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log,
             text=True,
         )
         self._started.append(process)
