@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -189,7 +189,7 @@ class FoundByDay:
         """Nothing is put off: a rule has all the time that it wants."""
         return nothing_to_publish
 
-    def finish(self) -> Publish:
+    def finish(self, partitions: Sequence[str]) -> Publish:  # noqa: ARG002
         """Nothing was held back."""
         return nothing_to_publish
 

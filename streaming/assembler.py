@@ -87,9 +87,9 @@ class Assembler:
         self._settle(self._screened(detection), {}, partition)
         return partial(self._publish, partition, {})
 
-    def finish(self) -> Publish:
-        """Announce what was folded: the stream has ended."""
-        lane = min(self._numbers, default=None)
+    def finish(self, partitions: Sequence[str]) -> Publish:
+        """Announce what was folded, in the lane of one of the partitions: the stream has ended."""
+        lane = min(partitions, default=None)
         if lane is not None:
             self._settle(None, {}, lane)
 

@@ -79,7 +79,7 @@ class FindingsForwarder:
     def _mark(self, ends: Mapping[str, int]) -> None:
         BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
 
-    def finish(self) -> Publish:
+    def finish(self, partitions: Sequence[str]) -> Publish:  # noqa: ARG002 - nothing is by partition
         """Nothing was held back."""
         return nothing_to_publish
 

@@ -52,8 +52,8 @@ class Forwarder(Protocol):
     def follow_up(self, detection: Detection, partition: str) -> Publish:
         """Deal for good with a detection that belongs to no batch; after ``Unavailable`` it is given again."""
 
-    def finish(self) -> Publish:
-        """The stream has ended: let go of what was held back."""
+    def finish(self, partitions: Sequence[str]) -> Publish:
+        """The stream has ended, and these are still this worker's: let go of what was held back."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -133,7 +133,7 @@ class Pipeline:
             while not self._stop.is_set():
                 nothing_left = self._guarded(self._advance) is False and self._guarded(self._catch_up) is False
                 if nothing_left and self._source.exhausted():
-                    self._published(self._forwarder.finish)
+                    self._published(lambda: self._forwarder.finish(self._source.assigned()))
                     break
                 self._metrics.lag.replace(self._source.lag())
                 self._guarded(self._housekeep)

@@ -75,9 +75,9 @@ class Life:
         self.restart()
 
     def restart(self) -> None:
-        checkpoints = Checkpoints(self.graph, "group", f"worker-{self.offset}")
-        checkpoints.claim([PARTITION])
-        self.worker = Assembler(self.graph, "embedded", checkpoints, self.alerts, SETTINGS, Metrics.create())
+        self.checkpoints = Checkpoints(self.graph, "group", f"worker-{self.offset}")
+        self.checkpoints.claim([PARTITION])
+        self.worker = Assembler(self.graph, "embedded", self.checkpoints, self.alerts, SETTINGS, Metrics.create())
         self.worker.take_over(PARTITION)
 
     def see(self, *findings: Finding, watermark: int | None = None, ago: int = 0) -> None:
@@ -319,6 +319,19 @@ def test_what_a_worker_could_not_publish_to_its_end_is_published_by_the_next(lif
     life.alerts.is_away = False
     life.restart()
     assert life.alerts.told(FIRST_ID) == [["created"]]
+
+
+def test_what_was_held_back_is_announced_at_the_end_in_a_lane_that_is_the_workers_own(life: Life) -> None:
+    life.see(FIRST, watermark=NOON)
+    life.see(later(FIRST, NOON + HOUR, "2"), watermark=NOON + HOUR)
+    assert life.alerts.told(FIRST_ID) == [["created"]]
+    Checkpoints(life.graph, "group", "another worker").claim([PARTITION])
+    life.worker.finish([])()
+    assert life.alerts.told(FIRST_ID) == [["created"]]
+    life.checkpoints.claim(["file:other"])
+    life.worker.take_over("file:other")
+    life.worker.finish(["file:other"])()
+    assert [letter.lane for letter in life.alerts.letters] == [PARTITION, "file:other"]
 
 
 def test_evidence_keeps_how_far_a_verdict_holds_for_it(life: Life) -> None:

@@ -133,7 +133,8 @@ class World:
     def follow_up(self, detection: Detection, partition: str) -> Publish:
         raise AssertionError("nothing was put off")
 
-    def finish(self) -> Publish:
+    def finish(self, partitions: Sequence[str]) -> Publish:
+        assert partitions == [PARTITION]
         self.saw.append("finish")
         return lambda: self._happens("publish the rest")
 
