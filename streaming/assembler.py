@@ -71,9 +71,9 @@ class Assembler:
         last = self._store.last_number(partition)
         self._numbers[partition] = self._published[partition] = last
         if self._publisher is not None and self._store.outbox(partition):
-            self._published[partition] = self._publisher.published(partition)
+            self._published[partition] = published = self._publisher.published(partition)
             self._publish(partition, {})
-            log.info("outbox_recovered", extra={"lane": partition})
+            log.info("outbox_recovered", extra={"lane": partition, "published": max(last - published, 0)})
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
         """Let a detection change rings, once and for all; what is returned publishes what is due."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 import confluent_kafka
 import pytest
@@ -30,13 +30,10 @@ def test_a_worker_that_was_given_nothing_ends_when_the_others_have_done_all(
 ) -> None:
     caplog.set_level("INFO", "streaming.sources.kafka")
     address = topic(kafka, partitions=1)
-    with (
-        closing(KafkaSource(address, {}, "group", until_end=True)) as busy,
-        closing(KafkaSource(address, {}, "group", until_end=True)) as idle,
-    ):
-        busy.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+    with two_workers(address) as (busy, idle):
+        join(busy)
         until(lambda: is_done(busy))
-        idle.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        join(idle)
         until(
             lambda: busy.read(10, 0.1) == idle.read(10, 0.1) and caplog.messages.count("partitions_assigned") > 1
         )
@@ -49,13 +46,10 @@ def test_a_worker_that_was_given_nothing_ends_when_the_others_have_done_all(
 def test_a_worker_that_is_done_waits_for_the_partitions_of_others(kafka: KafkaServer) -> None:
     """They may be those of a worker that was just killed, which come here one after the other."""
     address = topic(kafka, partitions=2)
-    with (
-        closing(KafkaSource(address, {}, "group", until_end=True)) as first,
-        closing(KafkaSource(address, {}, "group", until_end=True)) as second,
-    ):
-        first.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+    with two_workers(address) as (first, second):
+        join(first)
         until(lambda: is_done(first))
-        second.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+        join(second)
         share(first, second)
         until(lambda: first.read(10, 0.1) == second.read(10, 0.1) == [])
         assert not second.exhausted()
@@ -64,15 +58,28 @@ def test_a_worker_that_is_done_waits_for_the_partitions_of_others(kafka: KafkaSe
 
 
 def test_a_worker_that_is_done_does_not_wait_for_the_living_for_good(kafka: KafkaServer) -> None:
-    address, client = topic(kafka, partitions=2), {"session.timeout.ms": "6000"}
-    with (
-        closing(KafkaSource(address, client, "group", until_end=True)) as first,
-        closing(KafkaSource(address, client, "group")) as slow,
-    ):
-        first.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
-        slow.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+    address = topic(kafka, partitions=2)
+    with two_workers(address, {"session.timeout.ms": "6000"}) as (first, slow):
+        join(first)
+        join(slow)
         share(first, slow)
         until(lambda: len(slow.read(1, 0.1)) <= 1 and is_done(first))
+
+
+@contextmanager
+def two_workers(
+    address: KafkaAddress, client: Mapping[str, str] | None = None
+) -> Iterator[tuple[KafkaSource, KafkaSource]]:
+    """Two of one group, which have not joined it yet."""
+    with (
+        closing(KafkaSource(address, client or {}, "group", until_end=True)) as first,
+        closing(KafkaSource(address, client or {}, "group", until_end=True)) as second,
+    ):
+        yield first, second
+
+
+def join(worker: KafkaSource) -> None:
+    worker.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
 
 
 def share(first: KafkaSource, second: KafkaSource) -> None:
