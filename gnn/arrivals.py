@@ -25,12 +25,20 @@ class ArrivalScorer:
     """Scores payments in the order in which they come; ``version`` names the model."""
 
     def __init__(self, model: ArrivalModel, version: str, embeddings: Embeddings) -> None:
-        self._model = model
-        self._embeddings = embeddings
-        self.version = version
+        self.use(model, version, embeddings)
         self._counts = LiveFeatures(model.features)
         self._sayings = Sayings()
         self._latest: dict[str, Row] = {}
+
+    def use(self, model: ArrivalModel, version: str, embeddings: Embeddings) -> None:
+        """Score with another model that counts as the one before did."""
+        self._model = model
+        self._embeddings = embeddings
+        self.version = version
+
+    def counts_as(self, model: ArrivalModel) -> bool:
+        """Whether what is counted here is what a model counts by."""
+        return self._model.features == model.features
 
     def remember(self, told: Iterable[Told]) -> None:
         """Take in what happened before, in the order of time."""
@@ -62,16 +70,17 @@ class ArrivalScorer:
     def _risks(self, transactions: Sequence[Transaction]) -> NDArray[np.float64]:
         if not transactions:
             return np.zeros(0)
+        names = [named(transaction, self._model.features) for transaction in transactions]
+        known = self._known(names)  # before anything is counted: this can fail, and is then asked again
         features = {}
         for transaction in sorted(transactions, key=lambda one: (one.event_time, one.transaction_id)):
             self._reach(transaction.event_time)
             features[transaction.transaction_id] = self._counts.at_arrival(transaction)
             self._counts.observe(transaction)
         told = np.stack([features[one.transaction_id] for one in transactions]).astype(np.float32)
-        names = [named(transaction, self._model.features) for transaction in transactions]
         kinds = self._model.part.kinds
         there = np.array([[kind in one for kind in kinds] for one in names])
-        return self._model.score(told, there, self._known(names))
+        return self._model.score(told, there, known)
 
     def _known(self, names: Sequence[Mapping[str, str]]) -> NDArray[np.float32]:
         """How the entities of payments are known (n, kinds, embedding)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -30,13 +31,20 @@ class ArrivalScoring:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take up another model if one was promoted: what it counts by is read back from the graph."""
-        if not self._promoted.refresh() or self._promoted.folder is None or self._promoted.version is None:
+        """Take up another model if one was promoted.
+
+        What it counts by is read back from the graph, unless the one before counted as much.
+        """
+        version = self._promoted.version if self._promoted.refresh() else None
+        if version is None or self._promoted.folder is None:
             return
         try:
             model = ArrivalModel(self._promoted.folder / "arrival")
             known = partial(embeddings, self._graph, size=model.embedding)
-            scorer = ArrivalScorer(model, self._promoted.version, known)
+            if self._scorer is not None and self._scorer.counts_as(model):
+                self._scorer.use(model, version, known)
+                return
+            scorer = ArrivalScorer(model, version, known)
             scorer.remember(labelled_transactions(self._graph))
         except Exception:
             self._failed()
@@ -58,12 +66,15 @@ class ArrivalScoring:
         return described
 
     def _spoken_of(self, transactions: Iterable[Transaction], labels: Iterable[Label]) -> Iterator[Told]:
-        about = {label.subject.id: label for label in labels if label.subject.label == "Transaction"}
+        about: defaultdict[str, list[Label]] = defaultdict(list)
+        for label in labels:
+            if label.subject.label == "Transaction":
+                about[label.subject.id].append(label)
         if about:
             new = [transaction for transaction in transactions if transaction.transaction_id in about]
             stored = transactions_by_id(self._graph, sorted(about))
             for transaction in (*new, *(transaction for transaction, _ in stored)):
-                yield transaction, [about[transaction.transaction_id]]
+                yield transaction, about[transaction.transaction_id]
 
     def _failed(self) -> None:
         log.exception("arrival_scoring_failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gnn.arrival_model import ArrivalModel
+from gnn.arrivals import ArrivalScorer
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
 from gnn.learning import Learned, ask, learn
@@ -20,7 +22,8 @@ from gnn.network_storage import save
 from gnn.recipe import Recipe
 from gnn.storage import Scorer, load
 from gnn.trees import fit_trees
-from graph.errors import ConfigurationError
+from graph.errors import ConfigurationError, Unavailable
+from graph.events import Entity
 from tests.gnn.histories import bursts, dataset_of
 
 _RECIPE = Recipe(epochs=1, hidden=12, embedding=5, fan_out=(4, 2))
@@ -101,6 +104,26 @@ def test_an_entity_without_a_past_is_embedded_as_a_stranger(
     first = ask(dataset, fitted[0][2], np.array([0]))[1].reshape(len(dataset.features.kinds), -1)
     known = ArrivalModel(tmp_path / "m").strangers[:, : first.shape[1]]
     assert first[dataset.nodes[0] >= 0] == pytest.approx(known[dataset.nodes[0] >= 0], abs=1e-6)
+
+
+def test_what_was_asked_in_vain_is_counted_once(
+    dataset: Dataset, fitted: list[tuple[Trees, TreesOnEmbeddings, Learned]], tmp_path: Path
+) -> None:
+    save(Scorer("network", _models("network", fitted), Calibration(1, 0)), tmp_path / "m", dataset.features, 1)
+    away = [Unavailable("the graph is away")]
+
+    def embeddings(_: Iterable[Entity]) -> dict[Entity, list[float]]:
+        if away:
+            raise away.pop()
+        return {}
+
+    model = ArrivalModel(tmp_path / "m")
+    batch, _ = bursts(7, 60)
+    asked_again, undisturbed = (ArrivalScorer(model, "m", known) for known in (embeddings, lambda _: {}))
+    with pytest.raises(Unavailable):
+        asked_again.describe(batch[:30])
+    for part in (batch[:30], batch[30:]):
+        assert asked_again.describe(part) == undisturbed.describe(part)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

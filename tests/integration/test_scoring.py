@@ -25,6 +25,7 @@ from graph.events import Entity, Event, Transaction
 from graph.schema import HOUR_MS
 from graph.scores import Score, ScoreStore, last_pass
 from graph.writer import GraphWriter
+from ringwatch.arrival_scoring import ArrivalScoring
 from ringwatch.promoted_model import PromotedModel
 from ringwatch.scoring import Scoring
 from streaming.addresses import parse_kafka
@@ -235,6 +236,31 @@ def test_a_promotion_is_taken_up_without_a_restart(
     assert (done.model, done.payments) == (second, len(RING) + len(YOUNG))
     rows = graph.read("MATCH (t:Transaction) RETURN DISTINCT t.risk_model AS model")
     assert {row["model"] for row in rows} == {first, second}
+
+
+def test_the_hot_path_takes_up_a_promotion_with_what_it_has_counted(
+    graph: Graph, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringwatch.promoted_model._ASK_EVERY_S", 0.0)
+
+    def hot_path(name: str) -> ArrivalScoring:
+        promoted = PromotedModel(open_registry(str(tmp_path / "models")), tmp_path / name)
+        return ArrivalScoring(graph, promoted, Metrics.create())
+
+    first = promote(model, tmp_path / "models")
+    running = hot_path("running")
+    GraphWriter(graph, describe=running.describe).write(HONEST)
+    second = promote(write_model(tmp_path, seed=4), tmp_path / "models")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "ringwatch.arrival_scoring.labelled_transactions", None
+        )  # it has no need to read the graph
+        running.refresh()
+    told = running.describe(RING, [])
+    assert told == hot_path("started anew").describe(RING, [])
+    assert {row["risk_model"] for row in told.values()} == {second}
+    rows = graph.read("MATCH (t:Transaction) RETURN DISTINCT t.risk_model AS model")
+    assert [row["model"] for row in rows] == [first]
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_one_before_in_use(
