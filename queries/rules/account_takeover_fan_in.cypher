@@ -1,7 +1,7 @@
 /*
 id = "account_takeover_fan_in"
 title = "Account takeover from one device"
-version = 9
+version = 10
 status = "stable"
 severity = "critical"
 anchor = ["Device"]
@@ -14,7 +14,9 @@ that none of them used before, and most of them unlike themselves: the goods go 
 account, the money to where another's goes, or the purchase is declined, or, nothing being delivered, they all do the
 same round of shops or spend several times what they usually do. Somebody has their passwords. Two who are unlike
 themselves, each in another way, are chance at any shared machine, and so are half of its guests, or two of them who buy
-something dear; two who order to one address, send to one account or do one round of shops are not.
+something dear; two who order to one address, send to one account or do one round of shops are not. And whatever they
+buy, strangers do not share a machine that changes its IP all the time, two and more of them behind each: it hides
+behind proxies.
 """
 source = "typology 4 of the catalogue"
 blind_spots = """
@@ -24,7 +26,7 @@ Victims that shared an address, e-mail or phone before, or from their first tran
 An address is foreign to an account if it is new to it, not where the card is billed, and the account had another one or
 says where the card is billed; so where most victims buy what is not delivered, and most of it is approved, nothing is
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
-one it may be a travel agent's machine). Where no address of any of them is known, all count as unlike themselves, if
+one it may be a travel agent's machine), or are min_per_line for each of min_lines IPs or more. Where no address of any of them is known, all count as unlike themselves, if
 each was seen here before the window and does not only send money. A takeover that only looks and does not pay. Fewer
 than min_accounts accounts that are unlike themselves, unless two of them order to one address, send to one account or
 do one round of shops. A device at which one merchant alone is paid, where neither a channel nor a network nor an
@@ -153,6 +155,18 @@ min = 0.0
 max = 1.0
 meaning = "the same where no two of them order to one address, send to one account or do one round of shops"
 
+[params.min_lines]
+default = 3
+min = 2
+max = 50
+meaning = "IPs, no hubs among them, from which a device pays in the window that hides behind proxies: one that many share has one"
+
+[params.min_per_line]
+default = 2.0
+min = 1.0
+max = 100.0
+meaning = "unrelated established accounts for each of these IPs, from which on they are all unlike themselves: phones that only look like one have an IP each"
+
 [params.max_per_hour]
 default = 2000
 min = 100
@@ -206,7 +220,7 @@ CALL {
   RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id, payee: r.id,
                                 amount: t.amount, currency: t.currency,
                                 address: x.id, until: x.hub_since, billing: t.billing_address,
-                                at_home_since: CASE WHEN i.hub_since > t.time THEN w.first_seen END,
+                                ip: CASE WHEN i.hub_since > t.time THEN i.id END, at_home_since: CASE WHEN i.hub_since > t.time THEN w.first_seen END,
                                 remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL
                                         OR coalesce(x.id, t.billing_address) IS NOT NULL} AS seen
 }
@@ -276,6 +290,8 @@ WITH device, time, window, known, account_ids, present, accounts,
 WHERE any(seen IN recent WHERE seen.remote OR coalesce(seen.shop <> recent[0].shop, true))
   AND none(seen IN recent WHERE coalesce(seen.at_home_since <= time - $window_ms, false))
 WITH device, time, window, known, account_ids, accounts,
+     size(reduce(ips = [], seen IN recent |
+       CASE WHEN seen.ip IN ips OR seen.ip IS NULL THEN ips ELSE ips + [seen.ip] END)) AS lines,
      [p IN present | {id: p.id, met: p.met, settled: p.settled, weeks: p.weeks, visits: [visit IN p.visits WHERE visit.time > time - $window_ms
                                                              AND visit.time <= time]}] AS present
 CALL {
@@ -319,8 +335,9 @@ CALL {
   UNWIND senders AS sender
   RETURN collect(DISTINCT sender) AS emptied
 }
-WITH device, time, window, known, account_ids, accounts, size(rounds) + size(emptied) > 0 OR one_drop AS in_concert,
-     size([p IN present WHERE (all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
+WITH device, time, window, known, account_ids, accounts,
+     size(rounds) + size(emptied) > 0 OR one_drop AS in_concert,
+     size([p IN present WHERE (lines >= $min_lines AND accounts >= $min_per_line * lines) OR (all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
                                AND any(visit IN p.visits WHERE visit.payee IS NULL))
            OR p.id IN astray OR p.id IN emptied
            OR (none(visit IN p.visits WHERE visit.delivered)

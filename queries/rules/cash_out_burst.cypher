@@ -1,7 +1,7 @@
 /*
 id = "cash_out_burst"
 title = "Cash-out burst"
-version = 7
+version = 8
 status = "stable"
 severity = "critical"
 anchor = ["Merchant"]
@@ -11,7 +11,7 @@ budget_ms = 150
 rationale = """
 Many cards pay one and the same amount at a merchant within three hours, or try to, several times what the merchant lets
 expect, and an amount that is not its price: stolen cards are turned into money, gift cards or goods that sell like money.
-Customers at a sale come on devices, and with cards, that they had before; who pays with many cards wipes one device
+Customers at a sale come on devices, with cards or on accounts that they had before; who pays with many cards wipes one device
 after the other. At a terminal strangers' cards are what tells: a party that shares a bill has been seen before. Who comes
 to empty cards takes more than is usual; new customers whom an advertisement brings try it for less.
 A cash machine has no price: where next to nothing but one amount is drawn, by enough cards, nothing need be known of its past.
@@ -88,6 +88,14 @@ fixture = "shared_bill"
 name = "new customers of a shop that advertises a trial for next to nothing"
 fixture = "trial"
 
+[[false_positives]]
+name = "parents who pay for a school trip: new customers, half of them on old accounts"
+fixture = "school_trip"
+
+[[false_positives]]
+name = "a flight is cancelled, and everybody books a room from the airport's network"
+fixture = "stranded"
+
 [params.window_ms]
 default = 10800000
 min = 600000
@@ -135,6 +143,12 @@ default = 0.8
 min = 0.0
 max = 1.0
 meaning = "share of these cards, min_cards at least, that pay from devices that were first seen in the window (or were themselves, where no device is told), and twice as many as usually do there: customers at a sale have theirs"
+
+[params.min_account_age_ms]
+default = 7776000000
+min = 86400000
+max = 31536000000
+meaning = "for how long an account must have been open, as it is told, for it to be a customer's own, whatever IP it pays from, if it was never seen before or its card's device is not new to it"
 
 [params.min_watch_ms]
 default = 604800000
@@ -206,13 +220,17 @@ CALL {
   WHERE size(made) >= $min_cards
   UNWIND made AS t
   MATCH (t)<-[:MADE]-(c:Card)
-  OPTIONAL MATCH (t)-[:ON]->(d:Device)
+  OPTIONAL MATCH (t)-[:ON]->(d:Device)<-[u:USED]-(c)
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
   WHERE NOT coalesce(t.channel, '') IN ['pos', 'atm']
-  WITH amount, currency, t, c, d, i ORDER BY t.time DESC, t.id
+  OPTIONAL MATCH (p:Account {id: coalesce(t.account, '')})
+  WITH amount, currency, t, c, d, i,
+       coalesce(p.created <= t.time - $min_account_age_ms
+                AND (p.first_seen > t.time - $window_ms OR coalesce(u.first_seen <= t.time - $window_ms, true)), false) AS settled
+  ORDER BY t.time DESC, t.id
   RETURN amount, currency, collect({id: t.id, time: t.time, card: c.id, channel: t.channel, account: t.account,
-                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since,
+                                    paid: t.status = 'approved', device: d.id, device_hub: d.hub_since, settled: settled,
                                     born: c.first_seen, since: coalesce(d.first_seen, c.first_seen), ip: i.id, ip_hub: i.hub_since}) AS window
 }
 WITH a.id AS merchant, m.first_seen AS opened, a.times AS times, amount, currency, window,
@@ -230,10 +248,10 @@ WITH merchant, opened, amount, currency, time, count(DISTINCT seen.card) AS card
      count(DISTINCT CASE WHEN seen.channel = 'atm' THEN seen.card END) AS drawn,
      count(DISTINCT CASE WHEN told THEN seen.card END) AS online,
      count(DISTINCT CASE WHEN seen.born > time - $window_ms THEN seen.card END) AS strangers,
-     count(DISTINCT CASE WHEN told AND seen.since > time - $window_ms THEN seen.card END) AS nowhere,
+     count(DISTINCT CASE WHEN told AND seen.since > time - $window_ms AND NOT seen.settled THEN seen.card END) AS nowhere,
      count(seen.device) = 0 AND count(DISTINCT seen.ip) = 1 AND count(DISTINCT seen.account) = count(DISTINCT seen.card) AS billed,
      count(DISTINCT CASE WHEN device IS NOT NULL THEN 'device ' + device WHEN told THEN 'card ' + seen.card END) AS devices,
-     count(DISTINCT CASE WHEN ip IS NOT NULL THEN 'ip ' + ip WHEN told THEN 'card ' + seen.card END) AS ips,
+     count(DISTINCT CASE WHEN ip IS NOT NULL AND NOT seen.settled THEN 'ip ' + ip WHEN told THEN 'card ' + seen.card END) AS ips,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT device) AS device_ids, collect(DISTINCT ip) AS ip_ids,
      collect(seen.id) AS transactions
 WITH merchant, opened, amount, currency, time, cards, paid, drawn, online, strangers, nowhere, billed, card_ids, device_ids, ip_ids, transactions,

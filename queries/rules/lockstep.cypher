@@ -315,11 +315,9 @@ CALL {
       WITH o.card AS peer, min(abs(own.time - o.time)) AS nearest, collect(o) AS visits
       RETURN collect({peer: peer, nearest: nearest, visits: visits}) AS met
     }
-    WITH merchant, own, met, size(gaps) AS crowd, CASE WHEN size(gaps) > $max_crowd THEN gaps ELSE [] END AS gaps
     UNWIND met AS m
     WITH m.peer AS peer, count(DISTINCT merchant) AS common,
-         collect({merchant: merchant, own: own, visits: m.visits, crowd: crowd,
-                  nearer: size([gap IN gaps WHERE gap <= m.nearest])}) AS shared
+         collect({merchant: merchant, own: own, visits: m.visits, nearest: m.nearest, gaps: gaps}) AS shared
     WHERE common >= $min_merchants
     RETURN collect({peer: peer, shared: shared}) AS peers
   }
@@ -330,10 +328,10 @@ CALL {
     WITH peers
     UNWIND peers AS p
     UNWIND p.shared AS s
-    WITH s.merchant AS merchant, s.own.id AS occasion, s.crowd AS crowd, sum(size(s.visits)) AS theirs,
-         collect({peer: p.peer, own: s.own, visits: s.visits, nearer: s.nearer}) AS ties
-    RETURN collect({merchant: merchant, ties: ties,
-                    crowded: crowd > $max_crowd AND theirs < $min_share * crowd}) AS places
+    WITH s.merchant AS merchant, s.own.id AS occasion, sum(size(s.visits)) AS theirs, head(collect(s.gaps)) AS gaps,
+         collect({peer: p.peer, own: s.own, visits: s.visits, nearest: s.nearest}) AS ties
+    RETURN collect({merchant: merchant, ties: ties, gaps: gaps,
+                    crowded: size(gaps) > $max_crowd AND theirs < $min_share * size(gaps)}) AS places
   }
   CALL {
     WITH usuals, places
@@ -350,7 +348,8 @@ CALL {
   CALL {
     WITH time, settled, places, lift
     UNWIND places AS place
-    UNWIND [tie IN place.ties WHERE NOT place.crowded OR tie.nearer <= $max_crowd] AS tie
+    UNWIND [tie IN place.ties
+            WHERE NOT place.crowded OR size([gap IN place.gaps WHERE gap <= tie.nearest]) <= $max_crowd] AS tie
     WITH tie.peer AS peer, place.merchant AS merchant,
          max(CASE WHEN tie.own.in_person THEN CASE WHEN lift >= $min_lift THEN 1.0 ELSE $in_person_weight END
                   WHEN tie.peer IN settled THEN $in_person_weight ELSE 1.0 END
