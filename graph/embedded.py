@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ _SMALLEST_HEAP, _LARGEST_HEAP = 2**30, 2**33
 
 _SCHEMES = {"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"}
 _START_LOCK = "start.lock"
+
+#: A disk with less than this (bytes) is full: the engine grows its files by more.
+_LITTLE_SPACE = 2**20
 
 #: How long an engine may take to start, or to stop.
 _LIMIT_S = 120.0
@@ -124,6 +128,7 @@ def open_graph(
             closing(
                 connect(engine.uri, engine.user, engine.password, database=engine.database, patience_s=patience_s)
             ) as graph,
+            _full_disk_named(engine.directory),
         ):
             yield graph
         return
@@ -167,6 +172,17 @@ def _explained(address: str) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         kind = ServiceError if full else ConfigurationError
         raise kind(f"the graph cannot be kept in {address!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _full_disk_named(directory: Path) -> Iterator[None]:
+    """Say so where what failed lacked space: the engine's own word for that is an error on commit."""
+    try:
+        yield
+    except ServiceError as error:
+        if shutil.disk_usage(directory).free < _LITTLE_SPACE:
+            raise ServiceError(f"the disk with {directory} is full: {error}") from error
+        raise
 
 
 def _private_folder(directory: Path) -> Path:

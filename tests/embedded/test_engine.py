@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import stat
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -214,6 +216,15 @@ def test_a_failed_start_names_the_log(tmp_path: Path) -> None:
     assert "\n" not in str(failure.value)
     with embedded_engine(f"embedded:{tmp_path}", heap="256m") as engine:
         assert engine.owned
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(ServiceError, match=r"the disk with .* is full: the graph refused a statement"),
+        open_graph("embedded:temporary", user=None, password=None, patience_s=30) as graph,
+    ):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        graph.read("RETURN 1 +")
 
 
 def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
