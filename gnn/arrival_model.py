@@ -35,14 +35,13 @@ class ArrivalModel:
     def __init__(self, folder: Path) -> None:
         self.part: Part = read_part(folder)
         self.features = self.part.features
-        seeds = range(self.part.seeds)
+        seeds, known = range(self.part.seeds), self.features.names_at(later=self.part.later)
         try:
+            self._columns = np.array([known.index(name) for name in self.part.names], dtype=np.int64)
             self._trees = [lightgbm.Booster(model_file=trees_file(folder, n)) for n in seeds if self.part.names]
             self._heads = [_Head(load_file(network_file(folder, n))) for n in seeds if self.part.shape]
-        except (OSError, SafetensorError, lightgbm.basic.LightGBMError, KeyError) as error:
+        except (OSError, SafetensorError, lightgbm.basic.LightGBMError, KeyError, ValueError) as error:
             raise ConfigurationError(f"{folder} holds no model that can be read: {error}") from error
-        known = self.features.names
-        self._columns = np.array([known.index(name) for name in self.part.names], dtype=np.int64)
         self.embedding = sum(head.strangers.shape[1] for head in self._heads)
         #: By kind, how an entity that no pass has seen is embedded (kinds, embedding).
         self.strangers: Floats = np.hstack([np.zeros((len(self.part.kinds), 0), np.float32)]

@@ -321,7 +321,8 @@ def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path)
         for models, trouble in (("models", "no model is promoted"), ("gs://bucket/models", "refuses")):
             said = ringwatch("run", "--source", "honest.jsonl", "--models", models)  # goes on without one
             assert said.count(trouble) == 1
-        name = promote(model, tmp_path / "models")
+        name = ringwatch("models", "register", str(model), "--models", "models").strip()
+        ringwatch("models", "promote", name, "--models", "models")
         trees = tmp_path / "models" / "versions" / name / "files" / "later" / "trees-0.txt"
         whole = trees.read_bytes()
         trees.write_text("damaged")
