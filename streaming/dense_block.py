@@ -19,6 +19,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from graph.events import Entity
@@ -35,6 +36,8 @@ _MOST_PAYMENTS = 8
 #: Who has more cards than these, on average over a block, has them from clients.
 _CARDS_EACH = 3
 
+#: What ties each payment to others, by its id.
+Ties = Mapping[str, tuple[Entity, ...]]
 #: Weights between cards and what they share, by card.
 Edges = Mapping[Entity, Mapping[Entity, float]]
 #: Who paid when a card was tied to an end, by card and end: an account, or the card itself.
@@ -112,9 +115,9 @@ class DenseBlockSearch:
         """The dense block that a card is in at a time (epoch ms), by the payments until then."""
         if not self._reaches_enough(card):
             return None
-        payments = self._neighbourhood(card, time)
-        edges = self._edges(payments, time)
-        payers = self._payers(payments, time)
+        payments, ties = self._neighbourhood(card, time)
+        edges = self._edges(payments, ties, time)
+        payers = _payers(payments, ties, edges)
         cards = _tied(edges, payments, payers)
         while card in cards and self._of_many(cards, payments):
             found, density = peel({one: edges[one] for one in cards}, self._settings.min_density)
@@ -134,13 +137,15 @@ class DenseBlockSearch:
         cards = (entity for entity in found if entity.label == "Card")
         return len(found) > wanted and next(islice(cards, wanted - 1, None), None) is not None
 
-    def _neighbourhood(self, card: Entity, time: int) -> dict[Entity, list[Payment]]:
-        """The payments of the cards nearest to one, itself included, without crossing places or hubs.
+    def _neighbourhood(self, card: Entity, time: int) -> tuple[dict[Entity, list[Payment]], Ties]:
+        """Payments, and their ties, of the cards nearest to one, itself included, without crossing places or hubs.
 
         A card that could not be tied in two ways is in no block, and nothing is reached through it.
         """
         recent = self._recent
+        is_shared = cache(recent.is_shared)  # what many cards share would be counted anew for each of them
         found: dict[Entity, list[Payment]] = {}
+        ties: dict[str, tuple[Entity, ...]] = {}
         seen: set[Entity] = set()
         crossed: set[Entity] = set()
         ahead = [card]
@@ -148,8 +153,9 @@ class DenseBlockSearch:
             near: set[Entity] = set()
             for one in ahead[: _MOST_CARDS - len(found)]:
                 payments = recent.payments_of(one, time, _MOST_PAYMENTS)
-                ends = {end for payment in payments for end in recent.ties_of(payment, time)}
-                shared = [end for end in ends if end.label not in PLACES and recent.is_shared(end)]
+                ties.update((payment.id, tuple(recent.ties_of(payment, time))) for payment in payments)
+                ends = {end for payment in payments for end in ties[payment.id]}
+                shared = [end for end in ends if end.label not in PLACES and is_shared(end)]
                 seen.add(one)
                 if not _is_twice({end.label for end in shared}, payments):
                     continue
@@ -159,9 +165,11 @@ class DenseBlockSearch:
                         crossed.add(end)
                         near |= recent.cards_at(end)
             ahead = sorted(near - seen)
-        return found
+        return found, ties
 
-    def _edges(self, payments: Mapping[Entity, list[Payment]], time: int) -> dict[Entity, dict[Entity, float]]:
+    def _edges(
+        self, payments: Mapping[Entity, list[Payment]], ties: Ties, time: int
+    ) -> dict[Entity, dict[Entity, float]]:
         """The faded weights between cards and what at least two of them share."""
         recent, half_life_ms = self._recent, self._settings.half_life_ms
         edges: dict[Entity, dict[Entity, float]] = {}
@@ -170,7 +178,7 @@ class DenseBlockSearch:
             weights: defaultdict[Entity, float] = defaultdict(float)
             for payment in own:
                 weight = 0.5 ** ((time - payment.time) / half_life_ms) * (_DECLINED if payment.declined else 1.0)
-                for end in recent.ties_of(payment, time):
+                for end in ties[payment.id]:
                     weights[end] += weight
             edges[card] = weights
             for end in weights:
@@ -183,17 +191,6 @@ class DenseBlockSearch:
             card: {end: weight * rarity[end] for end, weight in weights.items() if end in rarity}
             for card, weights in edges.items()
         }
-
-    def _payers(self, payments: Mapping[Entity, list[Payment]], time: int) -> Payers:
-        """Who paid with each card by whatever it is tied to; without an account it is who the card belongs to."""
-        payers: dict[Entity, defaultdict[Entity, set[Entity]]] = {}
-        for card, own in payments.items():
-            owner = _owner(card, own)
-            payers[card] = defaultdict(set)
-            for payment in own:
-                for end in self._recent.ties_of(payment, time):
-                    payers[card][end].add(payment.account or owner)
-        return payers
 
     def _block(self, inside: Edges, density: float, payments: Mapping[Entity, list[Payment]]) -> Block:
         weights: defaultdict[Entity, list[float]] = defaultdict(list)
@@ -208,6 +205,19 @@ class DenseBlockSearch:
             density=density,
             payments=sorted(payment for card in inside for payment in _tying(payments[card], shared)),
         )
+
+
+def _payers(payments: Mapping[Entity, list[Payment]], ties: Ties, edges: Edges) -> Payers:
+    """Who paid with each card by whatever it is tied to; without an account it is who the card belongs to."""
+    payers: dict[Entity, dict[Entity, set[Entity]]] = {}
+    for card, own in payments.items():
+        owner, of_card = _owner(card, own), {end: set[Entity]() for end in edges[card]}
+        for payment in own:
+            for end in ties[payment.id]:
+                if end in of_card:
+                    of_card[end].add(payment.account or owner)
+        payers[card] = of_card
+    return payers
 
 
 def _tying(payments: list[Payment], shared: Mapping[Entity, float]) -> list[Payment]:
