@@ -11,13 +11,18 @@ The network never sees a clock, an id or a label that was not known: :mod:`gnn.n
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GATv2Conv, SAGEConv
 
 from gnn.recipe import Shape
+
+with warnings.catch_warnings():
+    # PyG's own, until it has moved on: nothing that whoever trains could do anything about.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    from torch_geometric.nn import GATv2Conv, SAGEConv
 
 #: What is known of a transaction that is over: whether it was called fraud, whether legitimate.
 KNOWN = 2

@@ -219,12 +219,13 @@ def test_a_failed_start_names_the_log(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        pytest.raises(ServiceError, match=r"the disk with .* is full: the graph refused a statement"),
-        open_graph("embedded:temporary", user=None, password=None, patience_s=30) as graph,
-    ):
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-        graph.read("RETURN 1 +")
+    def fail_without_space() -> None:
+        with open_graph("embedded:temporary", user=None, password=None, patience_s=30) as graph:
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+            graph.read("RETURN 1 +")
+
+    with pytest.raises(ServiceError, match=r"the disk with .* is full: the graph refused a statement"):
+        fail_without_space()
 
 
 def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:

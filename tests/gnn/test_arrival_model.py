@@ -119,7 +119,7 @@ def test_what_was_asked_in_vain_is_counted_once(
 
     model = ArrivalModel(tmp_path / "m")
     batch, _ = bursts(7, 60)
-    asked_again, undisturbed = (ArrivalScorer(model, "m", known) for known in (embeddings, lambda _: {}))
+    asked_again, undisturbed = ArrivalScorer(model, "m", embeddings), ArrivalScorer(model, "m", lambda _: {})
     with pytest.raises(Unavailable):
         asked_again.describe(batch[:30])
     for part in (batch[:30], batch[30:]):
