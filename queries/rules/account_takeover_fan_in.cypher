@@ -26,8 +26,8 @@ Victims that shared an address, e-mail or phone before, or from their first tran
 An address is foreign to an account if it is new to it, not where the card is billed, and the account had another one or
 says where the card is billed; so where most victims buy what is not delivered, and most of it is approved, nothing is
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
-one it may be a travel agent's machine), or are min_per_line for each of min_lines IPs or more. Where no address of any of them is known, all count as unlike themselves, if
-each was seen here before the window and does not only send money. A takeover that only looks and does not pay. Fewer
+one it may be a travel agent's machine), or are min_per_line for each of min_lines IPs or more. Where no address of any
+of them is known, all count as unlike themselves, if each was seen here before the window and does not only send money. A takeover that only looks and does not pay. Fewer
 than min_accounts accounts that are unlike themselves, unless two of them order to one address, send to one account or
 do one round of shops. A device at which one merchant alone is paid, where neither a channel nor a network nor an
 address is told, may be its terminal, and counts as one. A thief who pays from an address on the net from which one of
@@ -220,7 +220,8 @@ CALL {
   RETURN t.account AS account, {id: t.id, time: t.time, card: c.id, account: t.account, status: t.status, shop: m.id, payee: r.id,
                                 amount: t.amount, currency: t.currency,
                                 address: x.id, until: x.hub_since, billing: t.billing_address,
-                                ip: CASE WHEN i.hub_since > t.time THEN i.id END, at_home_since: CASE WHEN i.hub_since > t.time THEN w.first_seen END,
+                                ip: CASE WHEN i.hub_since > t.time THEN i.id END,
+                                at_home_since: CASE WHEN i.hub_since > t.time THEN w.first_seen END,
                                 remote: t.channel IS NOT NULL OR t.ip_hour IS NOT NULL
                                         OR coalesce(x.id, t.billing_address) IS NOT NULL} AS seen
 }
@@ -337,8 +338,9 @@ CALL {
 }
 WITH device, time, window, known, account_ids, accounts,
      size(rounds) + size(emptied) > 0 OR one_drop AS in_concert,
-     size([p IN present WHERE (lines >= $min_lines AND accounts >= $min_per_line * lines) OR (all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
-                               AND any(visit IN p.visits WHERE visit.payee IS NULL))
+     size([p IN present WHERE (lines >= $min_lines AND accounts >= $min_per_line * lines)
+           OR (all(q IN present WHERE q.settled > time AND q.met <= time - $window_ms)
+               AND any(visit IN p.visits WHERE visit.payee IS NULL))
            OR p.id IN astray OR p.id IN emptied
            OR (none(visit IN p.visits WHERE visit.delivered)
                AND (p.id IN rounds OR p.id IN spenders OR any(visit IN p.visits WHERE visit.declined)))]) AS strange
