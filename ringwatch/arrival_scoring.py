@@ -33,7 +33,7 @@ class ArrivalScoring:
     def refresh(self) -> None:
         """Take up another model if one was promoted.
 
-        What it counts by is read back from the graph, unless the one before counted as much.
+        What it counts by is read back from the graph, unless the one before counted alike.
         """
         version = self._promoted.version if self._promoted.refresh() else None
         if version is None or self._promoted.folder is None:
@@ -43,13 +43,12 @@ class ArrivalScoring:
             known = partial(embeddings, self._graph, size=model.embedding)
             if self._scorer is not None and self._scorer.counts_as(model):
                 self._scorer.use(model, version, known)
-                return
-            scorer = ArrivalScorer(model, version, known)
-            scorer.remember(labelled_transactions(self._graph))
+            else:
+                scorer = ArrivalScorer(model, version, known)
+                scorer.remember(labelled_transactions(self._graph))
+                self._scorer = scorer
         except Exception:
             self._failed()
-        else:
-            self._scorer = scorer
 
     def describe(self, transactions: Sequence[Transaction], labels: Sequence[Label]) -> Mapping[str, Row]:
         """What the writer puts on new payments' nodes."""

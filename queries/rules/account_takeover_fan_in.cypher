@@ -27,12 +27,12 @@ An address is foreign to an account if it is new to it, not where the card is bi
 says where the card is billed; so where most victims buy what is not delivered, and most of it is approved, nothing is
 found unless they have min_shops shops in common, or spend min_times_usual as much as ever, at more than one shop (at
 one it may be a travel agent's machine), or are min_per_line for each of min_lines IPs or more. Where no address of any
-of them is known, all count as unlike themselves, if each was seen here before the window and does not only send money. A takeover that only looks and does not pay. Fewer
-than min_accounts accounts that are unlike themselves, unless two of them order to one address, send to one account or
-do one round of shops. A device at which one merchant alone is paid, where neither a channel nor a network nor an
-address is told, may be its terminal, and counts as one. A thief who pays from an address on the net from which one of
-the victims has long paid. Of one hour only the first max_per_hour transactions at the device are read, and of these the
-first max_per_card of each card.
+of them is known, all count as unlike themselves, if each was seen here before the window and does not only send money.
+A takeover that only looks and does not pay. Fewer than min_accounts accounts that are unlike themselves, unless two of
+them order to one address, send to one account or do one round of shops. A device at which one merchant alone is paid,
+where neither a channel nor a network nor an address is told, may be its terminal, and counts as one. A thief who pays
+from an address on the net from which one of the victims has long paid. Of one hour only the first max_per_hour
+transactions at the device are read, and of these the first max_per_card of each card.
 """
 triage = "Did e-mail, phone or delivery address change shortly before? Do the purchases look alike?"
 

@@ -19,15 +19,15 @@ A cash machine has no price: where next to nothing but one amount is drawn, by e
 source = "typology 17 of the catalogue"
 blind_spots = """
 A merchant first seen less than min_age_ms before the window has no baseline, and is not judged, unless it is a cash
-machine. Amounts that vary a
-little. An amount that is a usual price of the merchant. Bursts that are mostly declined. Online, cards that come from a
-device and an address each look like a crowd at a sale, unless their devices, or where none is told the cards, are all
-new, and half of the cards; those on one IP, on accounts of their own and no devices, are what a shop bills its
-subscribers. A hub device or address counts as one for each card. At a
-terminal or a cash machine, where nothing is known of who pays, a burst has to exceed what the merchant takes in all, and
-at a terminal to be of more cards. Of one hour the first
-max_per_hour transactions are read. At a terminal that was first seen less than min_watch_ms before nobody is a stranger.
-Of the past the max_history newest are read, hour by hour, of the last baseline_hours.
+machine. Amounts that vary a little. An amount that is a usual price of the merchant. Bursts that are mostly declined.
+Online, cards that come from a device and an address each look like a crowd at a sale, unless their devices, or where
+none is told the cards, are all new, and half of the cards; those on one IP, on accounts of their own and no devices,
+are what a shop bills its subscribers. Accounts that are old and were never seen here are taken for customers' own,
+though they may be bought. A hub device or address counts as one for each card. At a terminal or a cash machine, where
+nothing is known of who pays, a burst has to exceed what the merchant takes in all, and at a terminal to be of more
+cards. Of one hour the first max_per_hour transactions are read. At a terminal that was first seen less than
+min_watch_ms before nobody is a stranger. Of the past the max_history newest are read, hour by hour, of the last
+baseline_hours.
 """
 triage = "What was sold: gift cards, tickets, cash? Do the cards come from one issuer or one place? Is the merchant in on it?"
 

@@ -252,9 +252,8 @@ def test_the_hot_path_takes_up_a_promotion_with_what_it_has_counted(
     GraphWriter(graph, describe=running.describe).write(HONEST)
     second = promote(write_model(tmp_path, seed=4), tmp_path / "models")
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "ringwatch.arrival_scoring.labelled_transactions", None
-        )  # it has no need to read the graph
+        # It has no need to read the graph.
+        patched.setattr("ringwatch.arrival_scoring.labelled_transactions", None)
         running.refresh()
     told = running.describe(RING, [])
     assert told == hot_path("started anew").describe(RING, [])
