@@ -46,10 +46,10 @@ class CloudStore:
         return f"{REMOTE}{self._name}/{self._prefix}".rstrip("/")
 
     def names(self, prefix: str = "") -> list[str]:
-        """The objects below a prefix."""
+        """The objects below a prefix, without the empty ones by which consoles mark folders."""
         with translated(self.address):
             found = self._bucket.list_blobs(prefix=self._prefix + prefix)
-            return sorted(blob.name.removeprefix(self._prefix) for blob in found)
+            return sorted(blob.name.removeprefix(self._prefix) for blob in found if not blob.name.endswith("/"))
 
     def read(self, name: str) -> Stored | None:
         """An object and its generation, by one request."""
@@ -90,10 +90,15 @@ class CloudStore:
 
     @cached_property
     def _bucket(self) -> Bucket:
-        return Client().bucket(self._name)
+        return storage_client().bucket(self._name)
 
     def _blob(self, name: str) -> Blob:
         return self._bucket.blob(self._prefix + name)
+
+
+def storage_client() -> Client:
+    """A client for objects alone: these need no project, which credentials do not always tell."""
+    return Client(project=None)
 
 
 @contextmanager
@@ -108,4 +113,6 @@ def translated(what: str) -> Iterator[None]:
     except (GoogleAuthError, exceptions.Forbidden, exceptions.Unauthorized) as error:
         raise ConfigurationError(f"{what} refuses: {error}") from error
     except exceptions.GoogleAPICallError as error:
+        raise ServiceError(f"{what}: {error}") from error
+    except OSError as error:  # a file's of ours, beside those of the network above
         raise ServiceError(f"{what}: {error}") from error

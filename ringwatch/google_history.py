@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from google.cloud import bigquery, storage
+from google.cloud import bigquery
 
-from gnn.cloud_storage import translated
+from gnn.cloud_storage import storage_client, translated
 from graph.errors import ConfigurationError
 
 _ROWS_AT_ONCE = 4096
@@ -27,7 +27,7 @@ def object_rows(place: str, columns: Collection[str]) -> Iterator[dict[str, Any]
     """
     bucket, _, glob = place.partition("/")
     with translated(f"gs://{place}"):
-        listed = storage.Client().list_blobs(bucket, prefix=re.split(r"[*?\[]", glob)[0])
+        listed = storage_client().list_blobs(bucket, prefix=re.split(r"[*?\[]", glob)[0])
         objects = sorted((one for one in listed if fnmatchcase(one.name, glob)), key=lambda found: found.name)
         if not objects:
             raise ConfigurationError(f"there is no object gs://{place}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from graph.history import labelled_transactions
 from ringwatch.history_rows import history_rows
 from streaming.codec import Codec, parse_object
 from streaming.labels import COLUMNS, LabelCodec
+from streaming.scalars import read_number, read_text
+from streaming.words import is_nothing
 
 #: Who says what a column tells.
 _SOURCE = "history"
@@ -21,7 +24,7 @@ _SOURCE = "history"
 class LabelledHistory:
     """The transactions at an address (:func:`ringwatch.history_rows.history_rows`), and labels for them.
 
-    ``read`` and ``bad`` count its rows so far.
+    ``read`` and ``bad`` count its rows so far, and ``refusals`` says in words why rows were bad, and how often.
     """
 
     def __init__(self, codec: Codec, address: str) -> None:
@@ -29,6 +32,7 @@ class LabelledHistory:
         self._address = address
         self.read = 0
         self.bad = 0
+        self.refusals: Counter[str] = Counter()
 
     def transactions(self) -> Iterator[Transaction]:
         """Every good row, in the order of the files."""
@@ -36,26 +40,29 @@ class LabelledHistory:
             self.read += 1
             try:
                 yield self._codec.decode(row)
-            except BadEvent:
+            except BadEvent as error:
                 self.bad += 1
+                self.refusals[str(error)] += 1
 
     def labels_of_column(self, column: str, fraud: str, known_after: timedelta) -> Iterator[Label]:
         """A label for every row that says something in ``column``: fraud where it says ``fraud``.
+
+        ``true`` and ``1`` are the same, as are ``false`` and ``0``, in any case.
 
         Raises:
             ConfigurationError: a file with named columns has none of that name, or no row ever says so.
         """
         delay_ms = int(known_after.total_seconds() * 1000)
-        accused = False
+        accused, wanted = False, _said(fraud)
         for row in history_rows(self._address, [column]):
             try:
                 transaction = self._codec.decode(row)
+                said = _said(_fields(row).get(column))
             except BadEvent:
                 continue
-            said = _fields(row).get(column)
-            if said is None or said == "":
+            if said is None:
                 continue
-            is_fraud = str(said) == fraud
+            is_fraud = said == wanted
             accused = accused or is_fraud
             yield Label(
                 subject=Entity("Transaction", transaction.transaction_id),
@@ -96,6 +103,18 @@ def labels_at(codec: Codec, address: str) -> Iterator[Label | BadEvent]:
             yield decoder.decode(row)
         except BadEvent as error:
             yield error
+
+
+def _said(value: Any) -> str | None:
+    """What a column says in one spelling, whatever wrote it; None where that is nothing."""
+    text = str(value) if isinstance(value, bool) else read_text("" if value is None else value)
+    word = text.strip().lower()
+    if is_nothing(word):
+        return None
+    try:
+        return read_text(read_number({"true": "1", "false": "0"}.get(word, word)))
+    except BadEvent:
+        return word
 
 
 def _fields(value: Any) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from streaming.risk import Calibration, assess, risk_in_words
 SCHEMA_VERSION = 2
 _MAX_MEMBERS = 500
 _MAX_TRANSACTIONS = 500
+_LAST_MS = 253_402_300_799_000
 
 _TYPES: tuple[tuple[Change, str], ...] = (
     # The weightiest change names the alert.
@@ -53,8 +54,8 @@ class EntityFacts(msgspec.Struct, frozen=True):
 
 
 def rfc3339(time_ms: int) -> str:
-    """Epoch milliseconds as UTC text."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    """Epoch milliseconds as UTC text, which ends with the year 9999."""
+    moment = datetime.fromtimestamp(min(time_ms, _LAST_MS) / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import confluent_kafka as kafka
 
-from graph.errors import Unavailable
+from graph.errors import ConfigurationError, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.dead_letters import PENDING_LETTERS, DeadLetter, parse_letter
 from streaming.records import Position, Record
@@ -74,17 +74,26 @@ class TopicSink:
 
 
 class TopicPlaces:
-    """Single messages of a topic, by position, outside any consumer group."""
+    """Single messages of a topic, by position, outside any consumer group.
+
+    Raises:
+        ServiceError: there is no such topic any more.
+        Unavailable: no broker answers, here or when something is read.
+    """
 
     def __init__(self, address: KafkaAddress, client: Mapping[str, str]) -> None:
-        self._topic = address.topic
+        try:
+            partition_count(address, client)
+        except ConfigurationError as error:
+            raise ServiceError(str(error)) from error
+        self._address = address
         self._consumer = _open_consumer(address, client)
 
     def seek(self, positions: Mapping[str, int]) -> None:
         """Continue each named partition (``topic/3``) at the given offset; the others are not read."""
         self._consumer.assign(
             [
-                kafka.TopicPartition(self._topic, int(partition.rpartition("/")[2]), offset)
+                kafka.TopicPartition(self._address.topic, int(partition.rpartition("/")[2]), offset)
                 for partition, offset in positions.items()
             ]
         )
@@ -92,7 +101,10 @@ class TopicPlaces:
     def read(self, limit: int, wait_s: float) -> list[Record]:
         """Up to ``limit`` records, or what came within ``wait_s`` seconds or before the end of a partition."""
         records = []
-        for message in self._consumer.consume(limit, wait_s):
+        messages = self._consumer.consume(limit, wait_s)
+        if not messages:  # where nothing is, the broker says so
+            raise Unavailable(f"the broker at {self._address.bootstrap} does not answer")
+        for message in messages:
             if message.error() is None:
                 partition = f"{message.topic()}/{message.partition()}"
                 records.append(Record(partition, message.offset() or 0, message.value(), message.timestamp()[1]))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Protocol
 
+from graph.errors import ServiceError, Unavailable
 from streaming.dead_letters import DeadLetter
 from streaming.records import Position, Record
 
@@ -28,12 +29,21 @@ def read_originals(
 ) -> Iterator[tuple[DeadLetter, Record | None]]:
     """Each letter, by position, with the event it is about; None if that is there no more.
 
-    ``open_partition`` gives a source that has a partition (:meth:`FileSource.at`, :class:`TopicPlaces`); one is
-    open at a time.
+    ``open_partition`` gives a source that has a partition (:meth:`FileSource.at`, :class:`TopicPlaces`), and
+    raises :class:`ServiceError` where it is gone; one is open at a time.
+
+    Raises:
+        Unavailable: a source cannot be reached now.
     """
     in_order = sorted(letters, key=lambda letter: letter.position)
     for partition, group in groupby(in_order, key=lambda letter: letter.partition):
-        source = open_partition(partition)
+        try:
+            source = open_partition(partition)
+        except Unavailable:
+            raise
+        except ServiceError:
+            yield from ((letter, None) for letter in group)
+            continue
         try:
             for letter in group:
                 source.seek({partition: letter.offset})

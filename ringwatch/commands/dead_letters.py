@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from graph.errors import ConfigurationError
 from ringwatch import logs
 from ringwatch.commands.options import ConfigFile, GraphAddress, Mappings, TimeFormat
 from ringwatch.commands.run import print_summary, run_worker
+from ringwatch.commands.wide import wide_console
 from ringwatch.composition import RunOptions, beside_the_graph, tokenizer_for
 from ringwatch.settings import Settings, load
 from streaming.addresses import KafkaAddress
@@ -30,6 +31,9 @@ from streaming.sources.files import FileSource
 from streaming.sources.labelled import PREFIX, LabelPlaces
 from streaming.sources.listed import ListedSource
 
+#: What goes on from ``--map a=b``, and is no position: in those a colon, a dash or a slash comes first.
+_PAIR = re.compile(r"\w+=")
+
 app = typer.Typer(help="List dead letters and replay their events.", no_args_is_help=True)
 Letters = Annotated[
     str | None,
@@ -41,7 +45,7 @@ Letters = Annotated[
 def list_command(letters: Letters = None, graph: GraphAddress = None, config: ConfigFile = None) -> None:
     """List what was set aside: where it stands, why, and what it looked like (masked)."""
     settings = load(config, {"graph.address": graph})
-    console = Console()
+    console = wide_console()
     address = _address(settings, letters)
     if letters is None and not Path(address).exists():
         typer.echo(f"nothing has been set aside: there is no {address}", err=True)
@@ -62,7 +66,8 @@ def list_command(letters: Letters = None, graph: GraphAddress = None, config: Co
 @app.command("replay")
 def replay_command(
     positions: Annotated[
-        list[str] | None, typer.Argument(metavar="[POSITION]…", help="As listed (default: all of them).")
+        list[str] | None,
+        typer.Argument(metavar="[POSITION]…", help="As listed (default: all of them); and more for --map."),
     ] = None,
     letters: Letters = None,
     graph: GraphAddress = None,
@@ -78,7 +83,9 @@ def replay_command(
     settings = load(config, {"graph.address": graph})
     logs.configure(settings.log.level, settings.log.format)
     address = _address(settings, letters)
-    chosen = _chosen(list_letters(address, settings.kafka.properties()), positions)
+    pairs = [text for text in positions or () if _PAIR.match(text)]
+    wanted = [text for text in positions or () if not _PAIR.match(text)]
+    chosen = _chosen(list_letters(address, settings.kafka.properties()), wanted)
 
     def opened(partition: str) -> Originals:
         if partition.startswith(PREFIX):
@@ -99,7 +106,7 @@ def replay_command(
         source="",
         alerts=alerts,
         dead_letters=address,
-        mapping=parse_mapping(mappings or []),
+        mapping=parse_mapping([*(mappings or []), *pairs]),
         time_format=time_format,
     )
     source = ListedSource(records, f"replay|{uuid.uuid4().hex}")
@@ -114,8 +121,8 @@ def _text(position: Position) -> str:
     return f"{position.partition}@{position.offset}"
 
 
-def _chosen(letters: Iterator[DeadLetter], positions: list[str] | None) -> list[DeadLetter]:
+def _chosen(letters: Iterator[DeadLetter], positions: list[str]) -> list[DeadLetter]:
     found = {_text(letter.position): letter for letter in letters}
-    if unknown := set(positions or ()) - found.keys():
+    if unknown := set(positions) - found.keys():
         raise ConfigurationError(f"there is no dead letter at {', '.join(sorted(unknown))}")
     return [letter for text, letter in found.items() if not positions or text in positions]

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from gnn.registry import Registry, open_registry
 from gnn.transfer import CARD, MANIFEST, fetched
@@ -55,7 +56,7 @@ def list_models(models: Models = None, config: ConfigFile = None) -> None:
         last = next((one for one in reversed(standing.decisions) if one.version == version.name), None)
         used = version.name == standing.current
         table.add_row(
-            f"[bold]{version.name}[/] *" if used else version.name,
+            Text(f"{version.name} *", "bold") if used else version.name,
             rfc3339(version.learned_until)[:10],
             _precision(version, "arrival"),
             _precision(version, "later"),

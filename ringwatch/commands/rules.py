@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from graph.errors import ConfigurationError
 from queries.fixtures import FIXTURES_FOLDER, contradictions, load_fixtures, replay
@@ -45,7 +46,8 @@ def show_rule(rule_id: str, config: ConfigFile = None) -> None:
     rule = _named(load(config), [rule_id])[0]
     header = rule.header
     console = wide_console()
-    console.print(f"[bold]{header.id}[/] v{header.version} ({header.status}, {header.severity}): {header.title}\n")
+    about = f" v{header.version} ({header.status}, {header.severity}): {header.title}\n"
+    console.print(Text.assemble((header.id, "bold"), about))
     for name, text in (
         ("why", header.rationale),
         ("source", header.source),
@@ -53,7 +55,7 @@ def show_rule(rule_id: str, config: ConfigFile = None) -> None:
         ("look first at", header.triage),
         ("quiet on", "; ".join(each.name for each in header.false_positives)),
     ):
-        console.print(f"[bold]{name}[/]: {text}", markup=True)
+        console.print(Text.assemble((name, "bold"), f": {text}"))
     table = Table()
     for column in ("parameter", "value", "least", "most", "meaning"):
         table.add_column(column, overflow="fold")

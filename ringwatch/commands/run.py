@@ -94,9 +94,13 @@ def run(
 
 
 def run_worker(settings: Settings, options: RunOptions, source: Source | None = None) -> dict[str, Any]:
-    """Run a worker until its source ends or the process is asked to end; returns what it did."""
+    """Run a worker until its source ends or the process is asked to end; returns what it did.
+
+    With a ``source`` at hand nothing is served: another worker may be serving at the settings' port.
+    """
+    port = settings.telemetry.port if source is None else None
     with (
-        Telemetry.start(settings.telemetry.host, settings.telemetry.port) as telemetry,
+        Telemetry.start(settings.telemetry.host, port) as telemetry,
         opened_worker(settings, options, telemetry, source) as worker,
         on_termination(worker.pipeline.stop),
     ):

@@ -44,7 +44,7 @@ def score(
     pause_s = None if every is None else _seconds(every)
     stop = threading.Event()
     with (
-        Telemetry.start(settings.telemetry.host, settings.telemetry.port) as telemetry,
+        Telemetry.start(settings.telemetry.host, None if every is None else settings.telemetry.port) as telemetry,
         opened_scoring(settings, settings.scores.models, telemetry.metrics) as scoring,
         on_termination(stop.set),
     ):

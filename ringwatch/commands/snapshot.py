@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Annotated
 
@@ -69,7 +70,19 @@ def snapshot(
         if not (column and separator and value):
             raise ConfigurationError(f"--fraud takes COLUMN=VALUE, not {fraud!r}")
         told = files.labels_of_column(column, value, timedelta(days=known_after_days))
-    _write(files, told, out, source)
+    try:
+        _write(files, told, out, source)
+    finally:
+        for line in _advice(codec, files):
+            sys.stderr.write(line + "\n")
+
+
+def _advice(codec: Codec, history: LabelledHistory) -> Iterator[str]:
+    """What whoever chose the mapping could do better, and what is wrong with the rows that were left out."""
+    if history.read:
+        yield from codec.advice()
+    for why, number in history.refusals.most_common(3):
+        yield f"left out {number:,} times: {why}"
 
 
 def _write(

@@ -10,5 +10,5 @@ _ELSEWHERE = 200
 
 
 def wide_console() -> Console:
-    """A console on standard output."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _ELSEWHERE)
+    """A console on standard output; what people wrote is printed as it is, brackets too."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _ELSEWHERE)

@@ -140,7 +140,7 @@ def test_the_better_model_is_promoted_and_the_worse_declined(folder: Path, tmp_p
     assert registry.promoted() == strong
     assert f"{strong} stays in use" in told("promote", weak, "--snapshot", str(folder / "snapshot"), code=1)
     assert registry.promoted() == strong
-    told("promote", weak, "--force", "--reason", "the other one is slow")
+    told("promote", weak, "--force", "--reason", "[x] is slow [/ops]")
     assert registry.promoted() == weak
     assert f"{strong} is in use again" in told("rollback", "--reason", "a mistake")
     actions = ["promoted", "promoted", "declined", "promoted", "rolled back"]
@@ -151,6 +151,7 @@ def test_the_better_model_is_promoted_and_the_worse_declined(folder: Path, tmp_p
     listed = told("list")
     assert weak in listed
     assert f"{strong} *" in listed
+    assert "[x] is slow [/ops]" in listed
 
 
 @pytest.mark.parametrize("options", [["--force"], [], ["--force", "--reason", "r", "--snapshot", "s"]])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from gnn.registry import OvertakenError, Registry, open_registry
 from gnn.store import ChangedError, Store, open_store
@@ -211,3 +212,12 @@ def test_a_bucket_that_is_away_is_said_so(cloud_storage: CloudStorageServer, buc
             registry.promoted()
     finally:
         cloud_storage.start()
+
+
+def test_credentials_need_not_tell_a_project(
+    cloud_storage: CloudStorageServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")  # with it, clients ask for no credentials
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", cloud_storage.url)
+    monkeypatch.setattr("google.auth.default", lambda *_, **__: (AnonymousCredentials(), None))  # type: ignore[no-untyped-call]
+    assert open_registry(bucket).promoted() is None

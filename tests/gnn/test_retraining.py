@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gnn.cloud_storage import CloudStore
+from gnn.cloud_storage import CloudStore, storage_client
 from gnn.contenders import SERVABLE
 from gnn.manifest import read_manifest
 from gnn.recipe import Recipe
@@ -21,7 +21,7 @@ from gnn.storage import load
 from gnn.store import Store, open_store
 from gnn.training import MOMENTS, train
 from gnn.transfer import CARD, MANIFEST, fetched, published
-from graph.errors import ConfigurationError
+from graph.errors import ConfigurationError, ServiceError
 from tests.gnn.histories import bursts
 
 PATIENCE_S = 240
@@ -73,6 +73,21 @@ def test_an_upload_that_was_interrupted_is_no_snapshot_and_can_be_done_again(
     put(snapshot, bucket, MANIFEST)
     with fetched(bucket, MANIFEST) as copy:
         assert files(copy) == files(snapshot)
+
+
+def test_what_consoles_mark_folders_with_is_left_out(snapshot: Path, bucket: str) -> None:
+    put(snapshot, bucket, MANIFEST)
+    name, _, folder = bucket.removeprefix("gs://").partition("/")
+    for marked in (f"{folder}/", f"{folder}/arrival/"):
+        storage_client().bucket(name).blob(marked).upload_from_string(b"")
+    with fetched(bucket, MANIFEST) as copy:
+        assert files(copy) == files(snapshot)
+
+
+def test_a_copy_that_cannot_be_written_is_said(snapshot: Path, bucket: str, tmp_path: Path) -> None:
+    put(snapshot, bucket, MANIFEST)
+    with pytest.raises(ServiceError, match="No such file or directory"):
+        open_store(bucket).download(MANIFEST, tmp_path / "nowhere" / "copy")
 
 
 def test_nothing_is_uploaded_when_what_writes_it_fails(snapshot: Path, bucket: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -133,3 +134,54 @@ def test_the_command_reads_files_with_a_column_that_says_fraud(
     text = (tmp_path / "s" / "transactions.parquet").read_bytes()
     assert b"card-1" not in text
     assert json.loads((tmp_path / "s" / "manifest.json").read_text())["transactions"] == 20
+
+
+@pytest.mark.parametrize("fraud", ["class=1", "class=true", "class=TRUE", "class=1.0"])
+@pytest.mark.parametrize(
+    "spelled", [("true", "false"), ("1.0", "0.0"), ("1", "0"), ('"True"', '"False"'), ('"1.0"', '"n/a"')]
+)
+def test_fraud_is_known_however_it_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelled: tuple[str, str], fraud: str
+) -> None:
+    told = snapshot_of(tmp_path, monkeypatch, [(number, spelled[number % 2], "d") for number in range(8)], fraud)
+    assert "8 transactions (card, device), 4 called fraud" in told
+    labels = pq.read_table(tmp_path / "s" / "labels.parquet").num_rows
+    assert labels == (4 if "n/a" in spelled[1] else 8)
+
+
+def test_what_is_not_said_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(number, said, "d") for number, said in enumerate(["null", '""', '"NaN"', '" "', "[1]", "2", "1"])]
+    assert "7 transactions (card, device), 1 called fraud" in snapshot_of(tmp_path, monkeypatch, rows, "class=1")
+    assert pq.read_table(tmp_path / "s" / "labels.parquet").num_rows == 2
+
+
+def test_a_misspelt_name_in_the_map_is_told_and_why_rows_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [*((number, "1", "d") for number in range(3)), ("null", "1", "d")]
+    told = snapshot_of(tmp_path, monkeypatch, rows, "class=1", "device=dveice")
+    assert "3 transactions (card)" in told
+    assert "no event has what --map names: dveice" in told
+    assert "left out 1 times: amount is missing" in told
+
+
+def snapshot_of(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: Iterable[tuple[object, str, str]],
+    fraud: str,
+    *mapping: str,
+) -> str:
+    """What the command says to JSON rows of an amount, a verdict and a device."""
+    monkeypatch.setenv("RINGWATCH_CARD_KEY", "a key of sixteen bytes or more")
+    lines = [
+        f'{{"transaction_id": "{number}", "event_time": "2025-01-01T00:00:00Z", "card": "c{number}", '
+        f'"amount": {amount}, "class": {verdict}, "device": "{device}"}}\n'
+        for number, (amount, verdict, device) in enumerate(rows)
+    ]
+    source = folder / "history.jsonl"
+    source.write_text("".join(lines))
+    arguments = ["--source", str(source), "--out", str(folder / "s"), "--fraud", fraud]
+    told = CliRunner().invoke(app, ["snapshot", *arguments, *(["--map", *mapping] if mapping else [])])
+    assert told.exit_code == 0, told.output
+    return told.output

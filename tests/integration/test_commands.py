@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -100,6 +101,22 @@ def test_a_dead_letter_comes_back_once_its_cause_is_mended(ringwatch: Ringwatch)
     assert "accepted 1," in ringwatch("dead-letters", "replay", position, *letters, *mended)
 
 
+def test_what_is_gone_is_said_and_the_rest_comes_back(ringwatch: Ringwatch) -> None:
+    letters = ("--dead-letters", "some-letters.jsonl")
+    for name in ("gone", "kept"):
+        (ringwatch.folder / f"{name}.jsonl").write_text(
+            f'{{"transaction_id": "{name}", "when": "2025-11-06", "card": "c", "sum": 1}}\n'
+        )
+        ringwatch("run", "--source", f"{name}.jsonl", *letters)
+    (ringwatch.folder / "gone.jsonl").unlink()
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # as the worker beside it has taken its port
+        beside = Ringwatch(ringwatch.folder, RINGWATCH_TELEMETRY_PORT=str(taken.getsockname()[1]))
+        replayed = beside("dead-letters", "replay", *letters, "--map", "event_time=when", "amount=sum")
+    assert "gone.jsonl" in replayed
+    assert replayed.count("is not there any more") == 1
+    assert "accepted 1," in replayed
+
+
 def test_nothing_set_aside_is_no_error(ringwatch: Ringwatch) -> None:
     assert "nothing has been set aside" in ringwatch("dead-letters", "list", "--graph", "embedded:empty")
     assert "cannot be read from nowhere.jsonl" in ringwatch(
@@ -125,6 +142,10 @@ def test_what_is_put_on_the_allow_list_holds_no_ring_together(ringwatch: Ringwat
     assert "holds no ring together before 2099-01-01" in ringwatch(
         "allow", "add", *allowed, "--until", "2098-12-31"
     )
+    forever = (f"device:{device}x", "--reason", "[/ops]", "--owner", "[x]", "--until", "9999-12-31")
+    assert "before 9999-12-31" in ringwatch("allow", "add", *forever)
+    assert "[/ops]" in ringwatch("allow", "list")
+    ringwatch("allow", "remove", f"device:{device}x")
     listed = ringwatch("allow", "list")
     assert (device in listed, "a kiosk" in listed, "shops" in listed) == (True, True, True)
     ringwatch("run", "--source", "transactions.jsonl", "--alerts", "alerts.jsonl", "--group", "allowing")

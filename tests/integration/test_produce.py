@@ -158,5 +158,9 @@ def test_dead_letters_on_a_topic_lead_back_to_the_events(
     lost = DeadLetter(partition=f"{address.topic}/0", offset=10**6, reason="r", message="m", time=NOW)
     found = list(read_originals([*letters, lost], lambda _: TopicPlaces(address, {})))
     assert len(found) == len(chosen) + 1
+    nowhere = KafkaAddress(address.bootstrap, "nowhere")
+    assert list(read_originals([lost], lambda _: TopicPlaces(nowhere, {}))) == [(lost, None)]
+    with pytest.raises(Unavailable):
+        list(read_originals([lost], lambda _: TopicPlaces(KafkaAddress("127.0.0.1:1", "nowhere"), {})))
     for letter, original in found:
         assert original == records.get(letter.position)
