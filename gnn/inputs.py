@@ -56,22 +56,35 @@ class GraphInputs:
     def trees(self, nodes: Ints, kinds: Ints, moments: Ints) -> TreeTensors:
         """What an encoder takes for entities (r) of kinds (r) at moments (r)."""
         drawn = draw(self._dataset, self._sampler, nodes, kinds, moments, self._fan_out)
+        near, far = drawn.near, drawn.far
+        told, which = self._told(
+            np.concatenate([near.transactions, far.transactions]),
+            np.concatenate([drawn.moments[near.below], drawn.entity_moments[far.below]]),
+        )
         return TreeTensors(
+            told=self._tensor(told),
             root_kinds=self._tensor(drawn.kinds),
-            near=self._told(drawn.near.transactions, drawn.near_moments),
-            near_age=self._log_age(drawn.near.age_ms),
-            near_below=self._tensor(drawn.near.below),
+            near=self._tensor(which[: len(near.transactions)]),
+            near_age=self._log_age(near.age_ms),
+            near_below=self._tensor(near.below),
             entity_kinds=self._tensor(drawn.entity_kinds),
-            entity_below=self._tensor(drawn.entity_below),
-            far=self._told(drawn.far.transactions, drawn.far_moments),
-            far_age=self._log_age(drawn.far.age_ms),
-            far_below=self._tensor(drawn.far.below),
+            named=self._tensor(drawn.named),
+            named_below=self._tensor(drawn.named_below),
+            far=self._tensor(which[len(near.transactions) :]),
+            far_age=self._log_age(far.age_ms),
+            far_below=self._tensor(far.below),
         )
 
-    def _told(self, rows: Ints, moments: Ints) -> torch.Tensor:
-        """Features (m, inputs) and what was known of them at moments (m): (m, inputs + 2)."""
-        known = [self._dataset.fraud_known_at[rows] <= moments, self._dataset.legitimate_known_at[rows] <= moments]
-        return self._tensor(np.column_stack([self._scaled[rows], *known]).astype(np.float32))
+    def _told(self, rows: Ints, moments: Ints) -> tuple[Floats, Ints]:
+        """Features and what was known of transactions (m) at moments (m), each such state of one once.
+
+        These (t, inputs + 2), and which of them each transaction is in (m).
+        """
+        fraud = self._dataset.fraud_known_at[rows] <= moments
+        legitimate = self._dataset.legitimate_known_at[rows] <= moments
+        _, first, which = np.unique(rows * 4 + fraud * 2 + legitimate, return_index=True, return_inverse=True)
+        told = np.column_stack([self._scaled[rows[first]], fraud[first], legitimate[first]])
+        return told.astype(np.float32), which
 
     def _log_age(self, age_ms: Ints) -> torch.Tensor:
         return self._tensor(np.log1p(age_ms / 1000).astype(np.float32))

@@ -4,6 +4,8 @@ An entity is looked at together with a moment, and nothing from that moment on i
 such *root* lies a tree of two levels, as flat arrays that point upwards:
 
     root  <-  its latest transactions  <-  their other entities  <-  the latest transactions of those
+
+Branches that are the same grow once: an entity that several transactions name, as of one moment.
 """
 
 from __future__ import annotations
@@ -36,46 +38,50 @@ class Drawn:
 class Neighbourhoods:
     """Trees of r roots. ``kinds`` (r) are indices into the features' kinds, ``moments`` (r) epoch ms.
 
-    ``near`` hangs on roots. Entities of its transactions, e of them, are ``entity_kinds`` (e) and hang on
-    transactions of ``near`` by ``entity_below`` (e); ``far`` hangs on these entities. ``far`` and the entities are
-    at the moment of their root, as ``near`` is: ``near_moments`` (m), ``far_moments``.
+    ``near`` hangs on roots. Other entities of its transactions, e of them, are of ``entity_kinds`` (e) at
+    ``entity_moments`` (e); ``named`` (l) is which of them hangs on which transaction of ``near``, ``named_below``
+    (l). ``far`` hangs on these entities. All is at the moment of its root.
     """
 
     kinds: Ints
     moments: Ints
     near: Drawn
-    near_moments: Ints
     entity_kinds: Ints
-    entity_below: Ints
+    entity_moments: Ints
+    named: Ints
+    named_below: Ints
     far: Drawn
-    far_moments: Ints
 
 
 def draw(
     dataset: Dataset, sampler: NeighbourSampler, nodes: Ints, kinds: Ints, moments: Ints, fan_out: tuple[int, int]
 ) -> Neighbourhoods:
     """The trees around roots: (r) nodes of (r) kinds at (r) moments, ``fan_out`` transactions on each level."""
-    before = sampler.before(moments)
-    near = _drawn(dataset, sampler.latest(nodes, before, fan_out[0]), moments)
+    near = _drawn(dataset, sampler.latest(nodes, sampler.before(moments), fan_out[0]), moments)
     others = dataset.nodes[near.transactions].copy()
     others[np.arange(len(others)), kinds[near.below]] = -1  # the root itself is no news
-    entity_below, entity_kinds = np.nonzero(others >= 0)
-    root_of = near.below[entity_below]
-    far = _drawn(
-        dataset,
-        sampler.latest(others[entity_below, entity_kinds], before[root_of], fan_out[1]),
-        moments[root_of],
-    )
+    named_below, named_kinds = np.nonzero(others >= 0)
+    named_nodes, named_moments = others[named_below, named_kinds], moments[near.below[named_below]]
+    first, named = _told_apart(named_nodes, named_moments)
+    entity_moments = named_moments[first]
+    latest = sampler.latest(named_nodes[first], sampler.before(entity_moments), fan_out[1])
     return Neighbourhoods(
         kinds=kinds,
         moments=moments,
         near=near,
-        near_moments=moments[near.below],
-        entity_kinds=entity_kinds,
-        entity_below=entity_below,
-        far=far,
-        far_moments=moments[root_of][far.below],
+        entity_kinds=named_kinds[first],
+        entity_moments=entity_moments,
+        named=named,
+        named_below=named_below,
+        far=_drawn(dataset, latest, entity_moments),
     )
+
+
+def _told_apart(nodes: Ints, moments: Ints) -> tuple[Ints, Ints]:
+    """Of (l) pairs those that differ (e), by where each comes first, and which of these each is (l)."""
+    different, number = np.unique(moments, return_inverse=True)
+    _, first, which = np.unique(nodes * len(different) + number, return_index=True, return_inverse=True)
+    return first, which
 
 
 def _drawn(dataset: Dataset, latest: Ints, moments: Ints) -> Drawn:

@@ -32,14 +32,20 @@ _TIME_DIM = 16
 
 @dataclass(frozen=True)
 class TreeTensors:
-    """Neighbourhoods as tensors, level by level: features (m, inputs + known) of transactions, log ages (m)."""
+    """Neighbourhoods as tensors, level by level.
 
+    ``told`` (t, inputs + known) are features of transactions; ``near`` and ``far`` (m) say which of them is meant,
+    and have log ages (m). The rest is as in :class:`gnn.neighbourhoods.Neighbourhoods`.
+    """
+
+    told: Tensor
     root_kinds: Tensor
     near: Tensor
     near_age: Tensor
     near_below: Tensor
     entity_kinds: Tensor
-    entity_below: Tensor
+    named: Tensor
+    named_below: Tensor
     far: Tensor
     far_age: Tensor
     far_below: Tensor
@@ -72,18 +78,23 @@ class History(nn.Module):
         )
         self.count = nn.Linear(1, hidden)
 
-    def forward(self, transactions: Tensor, time: Tensor, below: Tensor, entity_kinds: Tensor) -> Tensor:
-        """(m, hidden) transactions, (m, dim) times, (m) edges, (e) kinds to (e, hidden) entities."""
+    def forward(
+        self, transactions: Tensor, drawn: Tensor, time: Tensor, below: Tensor, entity_kinds: Tensor
+    ) -> Tensor:
+        """(t, hidden) transactions, (m) which of them is ``below`` (m) which entity, (m, dim) times, (e) kinds.
+
+        Returns (e, hidden) entities.
+        """
         blank = self.blank[entity_kinds]
         ones = torch.ones(len(below), device=below.device)
-        drawn = torch.zeros(len(entity_kinds), device=below.device).index_add(0, below, ones)
-        found = blank + self.count(torch.log1p(drawn).unsqueeze(-1))
-        number = torch.arange(len(below), device=below.device)
+        number = torch.zeros(len(entity_kinds), device=below.device).index_add(0, below, ones)
+        found = blank + self.count(torch.log1p(number).unsqueeze(-1))
         for index, kind in enumerate(self.kinds):
             rows, place = _members(entity_kinds, index)
             ours = entity_kinds[below] == index
-            edges = torch.stack([number[ours], place[below[ours]]])
-            told = self.attend[kind]((transactions, blank[rows]), edges, time[ours])
+            used, which = torch.unique(drawn[ours], return_inverse=True)
+            edges = torch.stack([which, place[below[ours]]])
+            told = self.attend[kind]((transactions[used], blank[rows]), edges, time[ours])
             found = found.index_add(0, rows, told)
         return torch.relu(found)
 
@@ -104,13 +115,17 @@ class Encoder(nn.Module):
 
     def forward(self, trees: TreeTensors) -> Tensor:
         """Trees of r roots to (r, embedding)."""
-        near = self.read(trees.near)
+        told = self.read(trees.told)
+        near = told[trees.near]
         if len(trees.entity_kinds):
             entities = self.far_history(
-                self.read(trees.far), self.age(trees.far_age), trees.far_below, trees.entity_kinds
+                told, trees.far, self.age(trees.far_age), trees.far_below, trees.entity_kinds
             )
             near = near + self._from_entities(near, entities, trees)
-        roots = self.near_history(torch.relu(near), self.age(trees.near_age), trees.near_below, trees.root_kinds)
+        each = torch.arange(len(near), device=near.device)
+        roots = self.near_history(
+            torch.relu(near), each, self.age(trees.near_age), trees.near_below, trees.root_kinds
+        )
         embedded: Tensor = self.embed(roots)
         return embedded
 
@@ -118,7 +133,8 @@ class Encoder(nn.Module):
         told = torch.zeros_like(near)
         for index, kind in enumerate(self.kinds):
             rows, place = _members(trees.entity_kinds, index)
-            edges = torch.stack([place[rows], trees.entity_below[rows]])
+            ours = trees.entity_kinds[trees.named] == index
+            edges = torch.stack([place[trees.named[ours]], trees.named_below[ours]])
             told = told + self.of_entities[kind]((entities[rows], near), edges)
         return told
 
@@ -174,5 +190,7 @@ def strangers(network: Network) -> Tensor:
     none, nothing = torch.zeros(0, dtype=torch.long), torch.zeros(0)
     told = torch.zeros(0, shape.inputs + KNOWN)
     kinds = torch.arange(len(shape.kinds))
-    embedded: Tensor = network.encoder(TreeTensors(kinds, told, nothing, none, none, none, told, nothing, none))
+    embedded: Tensor = network.encoder(
+        TreeTensors(told, kinds, none, nothing, none, none, none, none, none, nothing, none)
+    )
     return embedded
