@@ -14,21 +14,22 @@ device that is as new to it, is paid with by a script behind rotating proxies: p
 who hides behind a VPN or is on a train holds their own device. Addresses alone prove nothing, a new card in a new phone
 has them too: it takes declines, other cards that came to the device the same day, or to one of the addresses with a
 parcel for the same new door, a second device that is new, or yet more networks. These other cards are in the same hand.
-Who pays from one account of long standing, and whom no other card joins, is its owner on the way, declined or not.
+A card that has only ever paid from one account, of long standing, and that no other card joins, is with its owner on the
+way, declined or not.
 An address of a carrier or a VPN that many share is a step on the way too: its network counts, and where it is needed to
 make up min_ips, it takes one sign more in its place.
 """
 source = "typology 14 of the catalogue"
 blind_spots = """
-Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms, or an account opened
-before min_account_age_ms (the owner's, taken over, with a device for each); a script that is never declined, keeps to
-three networks and takes one device for every card. Where no device is told, that counts as a sign. Other cards at a
-delivery address, which counts in its first new_ms only, are those that came to one of the card's own network addresses. Addresses that have passed the hub cap are no members, so that a script
-that changes between carriers' gateways has to show more. Where no address of the window has a network, the first half
-of an IPv4 address (the first two groups of an IPv6 one) stands for it; where some have one, those without add an
-address and no network. At the start of a stream every address and device is new. Point-of-sale and cash-machine traffic
-is left out. Of one hour only the first max_per_hour transactions at an address, or a device, are read, and of a card's
-addresses the first max_ips.
+Proxies of one network, or one proxy per card; a device that the card has used for longer than new_ms, or an account older
+than min_account_age_ms if it is the card's only one so far (the owner's, taken over, with a device for each); a script that
+is never declined, keeps to three networks and takes one device for every card. Where no device is told, that counts as a
+sign. Other cards at a delivery address, which counts in its first new_ms only, are those that came to one of the card's own
+network addresses. Addresses that have passed the hub cap are no members, so that a script that changes between carriers'
+gateways has to show more. Where no address of the window has a network, the first half of an IPv4 address (the first two
+groups of an IPv6 one) stands for it; where some have one, those without add an address and no network. At the start of a
+stream every address and device is new. Point-of-sale and cash-machine traffic is left out. Of one hour only the first
+max_per_hour transactions at an address, or a device, are read, and of a card's addresses the first max_ips.
 """
 triage = "Is the device the same throughout? What was bought, and where is it sent? Do the addresses belong to a hosting company?"
 
@@ -118,7 +119,7 @@ meaning = "for how long an address or a device is new to a card after its first 
 default = 2592000000
 min = 0
 max = 31536000000
-meaning = "how long before the payment the account was opened whose owner pays from it, in milliseconds"
+meaning = "how long before the payment a card's only account was opened that is its owner's, in milliseconds"
 
 [params.max_ips]
 default = 200
@@ -230,9 +231,15 @@ CALL {
   RETURN collect(DISTINCT o.id) AS peer_ids, collect(DISTINCT t.account) AS their_accounts,
          collect(t.id) AS theirs
 }
-OPTIONAL MATCH (p:Account {id: coalesce(account_ids[0], '')})
+CALL {
+  WITH card, time
+  MATCH (c:Card {id: card})<-[o:OWNS]-(p:Account)
+  WHERE o.first_seen <= time
+  WITH p LIMIT 2
+  RETURN collect({created: p.created}) AS accounts
+}
 WITH card, time, ips, networks, ip_ids, device_ids, drops, peer_ids, account_ids, their_accounts, transactions, theirs,
-     size(account_ids) = 1 AND coalesce(p.created <= time - $min_account_age_ms, false) AS settled,
+     size(accounts) = 1 AND coalesce(accounts[0].created <= time - $min_account_age_ms, false) AS settled,
      declines + size(peer_ids) + networks - $min_networks - lacking + CASE seen_on WHEN 0 THEN 1 ELSE 0 END
        + CASE WHEN size(device_ids) > 1 THEN size(device_ids) - 1 ELSE 0 END
        - CASE WHEN sent_home AND declines + size(peer_ids) = 0 THEN 1 ELSE 0 END AS signs
