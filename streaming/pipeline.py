@@ -179,7 +179,7 @@ class Pipeline:
         again = {p: span for p, span in self._cut_short.items() if p in owned}
         if again:
             log.info("batch_again", extra={"partitions": sorted(again)})
-            records = self._source.read_range(again)
+            records = self._steadily(lambda: self._source.read_range(again))
             self._cut_short = {}
             self._metrics.replayed_batches.add(1)
             return Batch(records, {partition: end for partition, (_, end) in again.items()})

@@ -98,9 +98,7 @@ class RingBook:
             if ring.verdict is not None:
                 continue
             if ring.cores() == [entity]:
-                ring.status = "withdrawn"
-                self._note(ring, why)
-                self._drop(ring)
+                self._take_back(ring, why)
                 continue
             if ring.members[entity].role == "core":
                 ring.members[entity].role = "member"
@@ -108,7 +106,9 @@ class RingBook:
             self._unindex(ring)
             cut(ring.ties, entity)
             self._index(ring)
-            self._come_apart(ring, since)
+            for part in (*self._come_apart(ring, since), ring):
+                if not part.cores():
+                    self._take_back(part, why)
 
     def expire(self, watermark: int) -> None:
         """Let ties age, close the rings that nothing has touched for the expiry time, and tell what has waited."""
@@ -232,6 +232,11 @@ class RingBook:
             self._note(ring).replaced = True
             self._fold(ring, "split")
         return new
+
+    def _take_back(self, ring: Ring, why: Change) -> None:
+        ring.status = "withdrawn"
+        self._note(ring, why)
+        self._drop(ring)
 
     def _await(self, ring: Ring) -> None:
         if (due := due_at(ring, self._settings)) is not None:

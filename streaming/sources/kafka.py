@@ -15,7 +15,7 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from graph.errors import ConfigurationError, Fenced, Unavailable
+from graph.errors import ConfigurationError, Fenced, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.records import Leaving, Record, Starts
 from streaming.topics import partition_count
@@ -90,23 +90,30 @@ class KafkaSource:
 
         Raises:
             Fenced: a partition was taken away meanwhile.
+            Unavailable: the broker is away.
         """
         self._hold(self._positions.keys() - ranges.keys())
+        for partition, (start, _) in ranges.items():
+            if self._positions.get(partition, start) != start:  # the broker went away in the middle
+                self._seek(partition, start)
         self._release(self._held & ranges.keys())
         records: list[Record] = []
-        reading = set(ranges)
+        reading, heard = set(ranges), time.monotonic()
         while reading:
             if lost := reading - self._positions.keys():
                 raise Fenced(f"lost {', '.join(sorted(lost))} while reading again")
             largest = max(1, *(ranges[p][1] - self._positions[p] for p in reading))
             found = self._records(self._consumer.consume(min(largest, 10_000), _POLL_S))
+            if found:
+                heard = time.monotonic()
+            elif time.monotonic() > heard + _CALL_TIMEOUT_S:
+                raise Unavailable(f"the broker does not hand over {', '.join(sorted(reading))} again")
             records += [record for record in found if record.offset < ranges[record.partition][1]]
             for partition in [p for p in reading if self._positions.get(p, 0) >= ranges[p][1]]:
                 reading.discard(partition)
                 end = ranges[partition][1]
                 self._hold({partition})
-                self._consumer.seek(self._topic_partition(partition, end))
-                self._positions[partition] = end
+                self._seek(partition, end)
         return records
 
     def idle(self, wait_s: float) -> None:
@@ -131,14 +138,14 @@ class KafkaSource:
         """
         if not self._until_end or not self._joined:
             return False
-        if any(position < self._ends[partition] for partition, position in self._positions.items()):
+        if any(position < self._ends.get(partition, 0) for partition, position in self._positions.items()):
             return False
         others = self._ends.keys() - self._positions.keys()
         return self._is_committed(others) or time.monotonic() > self._settled_s
 
     def past_end(self, record: Record) -> bool:
         """Whether a record came after the end that counts."""
-        return self._until_end and record.offset >= self._ends[record.partition]
+        return self._until_end and record.offset >= self._ends.get(record.partition, 0)
 
     def commit(self, ends: Mapping[str, int]) -> None:
         """Tell the group how far this worker has got, for those who watch the lag."""
@@ -198,8 +205,13 @@ class KafkaSource:
                     if not self.past_end(record):
                         records.append(record)
             elif error.code() == kafka.KafkaError._PARTITION_EOF:
-                if offset is not None and partition in self._positions:
-                    self._positions[partition] = max(self._positions[partition], offset)
+                if offset is not None and (position := self._positions.get(partition)) is not None:
+                    if offset < position:
+                        raise ServiceError(
+                            f"{partition} ends at {offset:,}, and {position:,} records of it were dealt with: "
+                            "it is another topic of that name, or was cut; read it with another --group"
+                        )
+                    self._positions[partition] = offset
             elif error.code() in (
                 kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED,
                 kafka.KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -238,6 +250,10 @@ class KafkaSource:
         """The group has put this worker out (a broker was away for long): it holds nothing until it is back."""
         self._joined = False
         self._drop(consumer, partitions)
+
+    def _seek(self, partition: str, offset: int) -> None:
+        self._consumer.seek(self._topic_partition(partition, offset))
+        self._positions[partition] = offset
 
     def _hold(self, partitions: Iterable[str]) -> None:
         names = set(partitions)

@@ -9,7 +9,10 @@ from contextlib import closing, contextmanager
 
 import confluent_kafka
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
+from graph.errors import ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.sources.kafka import KafkaSource
 from tests.services.kafka import KafkaServer
@@ -66,6 +69,53 @@ def test_a_worker_that_is_done_does_not_wait_for_the_living_for_good(kafka: Kafk
         until(lambda: len(slow.read(1, 0.1)) <= 1 and is_done(first))
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_topic_that_ends_before_what_was_dealt_with_is_refused(kafka: KafkaServer, again: bool) -> None:
+    address = topic(kafka, partitions=1)
+    with worker(address) as late:
+        late.open(lambda names: dict.fromkeys(names, 100), lambda _: None)
+        until(lambda: late.idle(0.1) is None and bool(late.assigned()))
+
+        def read() -> bool:
+            return bool(late.read_range({f"{address.topic}/0": (100, 120)}) if again else late.read(10, 0.1))
+
+        with pytest.raises(ServiceError, match="ends at 5, and 100 records of it were dealt with"):
+            until(read)
+
+
+def test_a_range_that_the_broker_does_not_hand_over_is_read_again_from_its_start(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.sources.kafka._CALL_TIMEOUT_S", 2.0)
+    address = topic(kafka, partitions=1)
+    whole = {f"{address.topic}/0": (0, 2 * RECORDS)}
+    with worker(address) as reader:
+        join(reader)
+        until(lambda: reader.idle(0.1) is None and bool(reader.assigned()))
+        with pytest.raises(Unavailable, match="does not hand over"):
+            reader.read_range(whole)
+        fill(address, 1)
+        assert [record.offset for record in reader.read_range(whole)] == list(range(2 * RECORDS))
+
+
+def test_a_partition_that_is_added_meanwhile_is_beyond_the_end_that_counts(kafka: KafkaServer) -> None:
+    address = topic(kafka, partitions=1)
+    with closing(KafkaSource(address, {"topic.metadata.refresh.interval.ms": "500"}, "g", until_end=True)) as one:
+        join(one)
+        until(lambda: is_done(one))
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        admin.create_partitions([NewPartitions(address.topic, 2)])[address.topic].result()
+        fill(address, 2)
+        until(lambda: is_done(one) and len(one.assigned()) == 2)
+
+
+@contextmanager
+def worker(address: KafkaAddress) -> Iterator[KafkaSource]:
+    """One that does not end by itself."""
+    with closing(KafkaSource(address, {}, uuid.uuid4().hex)) as one:
+        yield one
+
+
 @contextmanager
 def two_workers(
     address: KafkaAddress, client: Mapping[str, str] | None = None
@@ -97,9 +147,14 @@ def topic(kafka: KafkaServer, partitions: int) -> KafkaAddress:
     """A new topic with some records in each of its partitions."""
     address = KafkaAddress(kafka.bootstrap, f"topic-{uuid.uuid4().hex}")
     kafka.create_topic(address.topic, partitions)
-    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap})
+    fill(address, partitions)
+    return address
+
+
+def fill(address: KafkaAddress, partitions: int) -> None:
+    """Some more records in each partition."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": address.bootstrap})
     for partition in range(partitions):
         for number in range(RECORDS):
             producer.produce(address.topic, b"%d" % number, partition=partition)
     producer.flush()
-    return address

@@ -80,6 +80,7 @@ class World:
         return self._records(self.position, end)
 
     def read_range(self, ranges: Mapping[str, tuple[int, int]]) -> list[Record]:
+        self._happens("read again")
         return self._records(*ranges[PARTITION])
 
     def _records(self, start: int, end: int) -> list[Record]:
@@ -213,8 +214,16 @@ def test_what_lies_between_the_marks_is_done_again_in_one() -> None:
     """Rings of the first batch were another worker's to change when the second had been written already."""
     world = World("abc", {"forward to 1": raising(Fenced("taken"))})
     saw = world.run()
-    assert saw.index("commit b") < saw.index("write a+b")
+    assert saw.index("commit b") < saw.index("read again") < saw.index("write a+b")
     assert world.forwarded() == ["forward to 2", "forward to 3"]
+
+
+def test_what_cannot_be_read_again_is_waited_for() -> None:
+    world = World("ab", {"read again": raising(Unavailable("away"))})
+    world.written = 1
+    saw = world.run()
+    assert saw.index("wait: away") < saw.index("read again") < saw.index("write a")
+    assert world.forwarded() == ["forward to 1", "forward to 2"]
 
 
 def test_a_batch_that_may_not_be_written_does_not_take_the_one_before_along() -> None:

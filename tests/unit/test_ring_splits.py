@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import msgspec
 import networkx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.events import Entity
-from queries.spec import Finding
+from queries.spec import Finding, Member
 from streaming import ring_ties
 from streaming.ring_lineage import mint_ring_id
-from streaming.ring_state import STRENGTH, Fact, Tie
+from streaming.ring_state import STRENGTH, Change, Fact, Tie
 from streaming.ring_ties import MAX_TIES, bind, parts
 from streaming.rings import RingBook
 from tests.findings import DAY, HOUR, MINUTE, SETTINGS, finding, only, taken
@@ -94,6 +95,25 @@ def test_a_hub_that_is_not_the_only_core_stops_holding_its_ring_together() -> No
     ids = {ring.id for ring in book.rings()}
     # The finding of the address still names cards of both; only as what they share does it count no more.
     assert ids == {mint_ring_id(finding("d1", []))}
+
+
+@pytest.mark.parametrize("why", ["withdrawn", "allow_listed"])
+@pytest.mark.parametrize("customers", ["abcde", "ab"])  # what is left of the larger part keeps the id
+def test_of_a_ring_that_comes_apart_what_only_the_hub_held_is_withdrawn(customers: str, why: Change) -> None:
+    book = RingBook(SETTINGS)
+    kiosk = finding("kiosk", list(customers))
+    ring = finding("d2", list("xyz"), time=DAY + 1)
+    at_the_kiosk = (*ring.members, Member("Device", "kiosk", "member"))
+    taken(book, kiosk, msgspec.structs.replace(ring, members=tuple(sorted(at_the_kiosk))))
+    assert len(book) == 1
+    book.withdraw(Entity("Device", "kiosk"), 2 * DAY, why)
+    told = {tuple(update.ring.cores()): update for update in book.updates()}
+    assert told[()].ring.status == "withdrawn"
+    assert why in told[()].changes
+    assert {Entity("Card", card) for card in customers} <= told[()].ring.members.keys()
+    (left,) = book.rings()
+    assert left is told[Entity("Device", "d2"),].ring
+    assert (left.status, set(left.evidence)) == ("open", {"t-x", "t-y", "t-z"})
 
 
 def test_a_ring_with_many_ties_folds_the_oldest_and_forgets_nobody() -> None:
