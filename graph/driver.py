@@ -53,13 +53,22 @@ class Graph:
     """A connection to one graph.
 
     ``patience_s`` bounds how long a call is tried again while the graph is away or in conflict; the stream sets
-    it high (an outage pauses it), a command that a person waits for keeps it low.
+    it high (an outage pauses it), a command that a person waits for keeps it low. ``ended`` says what has become of
+    a graph that will never answer again, if that is so.
     """
 
-    def __init__(self, driver: neo4j.Driver, database: str | None, *, patience_s: float) -> None:
+    def __init__(
+        self,
+        driver: neo4j.Driver,
+        database: str | None,
+        *,
+        patience_s: float,
+        ended: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._driver = driver
         self._database = database
         self._patience_s = patience_s
+        self._ended = ended
         self.agent = driver.get_server_info().agent
         self.engine: Engine = "arcadedb" if "ArcadeDB" in self.agent else "neo4j"
 
@@ -97,10 +106,14 @@ class Graph:
 
     def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
         """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
-        with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
-            prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
-            summary = session.run(f"{prefix} {query}", parameters).consume()
-            return cast(dict[str, Any], summary.profile or summary.plan)
+
+        def run() -> dict[str, Any]:
+            with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
+                prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
+                summary = session.run(f"{prefix} {query}", parameters).consume()
+                return cast(dict[str, Any], summary.profile or summary.plan)
+
+        return self._retried(run)
 
     def await_indexes(self) -> None:
         """Wait until every index is online."""
@@ -140,7 +153,10 @@ class Graph:
         try:
             return retrying(call)
         except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
-            raise _translated(error, worth_retrying) from error
+            failure = _translated(error, worth_retrying)
+            if isinstance(failure, Unavailable) and (why := self._ended()) is not None:
+                failure = ServiceError(why)
+            raise failure from error
         except (OverflowError, UnicodeError) as error:
             raise ServiceError(f"a value cannot be sent to the graph: {error}") from error
 
@@ -221,8 +237,16 @@ def _first_line(error: Exception) -> str:
     return (str(said).splitlines() or [type(error).__name__])[0]
 
 
-def connect(uri: str, user: str, password: str, *, database: str | None = None, patience_s: float = 30.0) -> Graph:
-    """Open and verify a connection.
+def connect(
+    uri: str,
+    user: str,
+    password: str,
+    *,
+    database: str | None = None,
+    patience_s: float = 30.0,
+    ended: Callable[[], str | None] = lambda: None,
+) -> Graph:
+    """Open and verify a connection; ``ended`` as in :class:`Graph`.
 
     Raises:
         ConfigurationError: the address is malformed, or the credentials are refused.
@@ -247,7 +271,7 @@ def connect(uri: str, user: str, password: str, *, database: str | None = None, 
     )
     try:
         retrying(driver.verify_connectivity)
-        return Graph(driver, database, patience_s=patience_s)
+        return Graph(driver, database, patience_s=patience_s, ended=ended)
     except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
         driver.close()
         raise _translated(error, _worth_retrying) from error

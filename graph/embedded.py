@@ -3,7 +3,7 @@
 The first to name a folder starts the engine there as a child process and owns it; whoever comes while it runs
 joins it over Bolt. It ends with its owner, or after that with the last one that still uses it, also when they
 are killed: :mod:`graph.embedded_server` says how locks decide that. Nothing restarts an engine that is in use: if
-it dies, calls fail as :class:`~graph.errors.Unavailable`, and the next start recovers what was committed.
+it dies, calls fail as :class:`~graph.errors.ServiceError`, and the next start recovers what was committed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
@@ -126,7 +127,14 @@ def open_graph(
         with (
             embedded_engine(address) as engine,
             closing(
-                connect(engine.uri, engine.user, engine.password, database=engine.database, patience_s=patience_s)
+                connect(
+                    engine.uri,
+                    engine.user,
+                    engine.password,
+                    database=engine.database,
+                    patience_s=patience_s,
+                    ended=partial(_end_of, engine),
+                )
             ) as graph,
             _full_disk_named(engine.directory),
         ):
@@ -228,6 +236,15 @@ def _is_running(folder: Path) -> bool:
         return True
     free.close()
     return False
+
+
+def _end_of(engine: EmbeddedEngine) -> str | None:
+    """What is to be said of an engine that has died, whoever may have started another one in its folder since."""
+    folder = engine.directory / "engine"
+    with suppress(FileNotFoundError):
+        if _is_running(folder) and _endpoint(folder)["pid"] == engine.pid:
+            return None
+    return f"the embedded engine has died, and the next start goes on with its graph: its log is {folder / LOG}"
 
 
 def _endpoint(folder: Path) -> dict[str, Any]:

@@ -178,11 +178,16 @@ def test_a_killed_owner_leaves_no_temporary_folder(client: Start) -> None:
 
 
 def test_the_next_start_recovers_after_the_engine_was_killed(tmp_path: Path) -> None:
-    with embedded_engine(f"embedded:{tmp_path}", heap="256m") as engine, opened(engine, patience_s=1) as graph:
+    address = f"embedded:{tmp_path}"
+    with (
+        embedded_engine(address, heap="256m") as engine,
+        open_graph(address, user=None, password=None, patience_s=1) as graph,
+    ):
         graph.write(lambda tx: tx.run("UNWIND range(1, 5000) AS i CREATE (:Probe {id: toString(i)})"))
         os.kill(engine.pid, signal.SIGKILL)
-        with pytest.raises(Unavailable):
+        with pytest.raises(ServiceError, match=r"has died, and the next start goes on .*engine\.log$") as told:
             graph.read("RETURN 1")
+        assert not isinstance(told.value, Unavailable)  # which would be waited for
     with embedded_engine(f"embedded:{tmp_path}", heap="256m") as successor:
         assert successor.owned
         assert len(probes(successor)) == 5000
