@@ -53,8 +53,8 @@ class Graph:
     """A connection to one graph.
 
     ``patience_s`` bounds how long a call is tried again while the graph is away or in conflict; the stream sets
-    it high (an outage pauses it), a command that a person waits for keeps it low. ``ended`` says what has become of
-    a graph that will never answer again, if that is so.
+    it high (an outage pauses it), a command that a person waits for keeps it low. ``ended`` says what has become
+    of a graph that will never answer again, if that is so.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from graph.errors import ConfigurationError, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.dead_letters import PENDING_LETTERS, DeadLetter, parse_letter
 from streaming.records import Position, Record
-from streaming.topics import partition_count
+from streaming.topics import kafka_client, partition_count
 
 _CALL_TIMEOUT_S = 20.0
 
@@ -28,13 +28,14 @@ class TopicSink:
     def __init__(self, address: KafkaAddress, client: Mapping[str, str]) -> None:
         partition_count(address, client)
         self._address = address
-        self._producer = kafka.Producer(
+        self._producer = kafka_client(
+            kafka.Producer,
+            address,
             {
                 **client,
-                "bootstrap.servers": address.bootstrap,
                 "enable.idempotence": True,
                 "message.timeout.ms": int(_CALL_TIMEOUT_S * 500),
-            }
+            },
         )
         self._pending: dict[Position, bytes] = {}
 
@@ -144,14 +145,15 @@ def read_letters(address: KafkaAddress, client: Mapping[str, str]) -> Iterator[D
 
 
 def _open_consumer(address: KafkaAddress, client: Mapping[str, str]) -> kafka.Consumer:
-    return kafka.Consumer(
+    return kafka_client(
+        kafka.Consumer,
+        address,
         {
             **client,
-            "bootstrap.servers": address.bootstrap,
             "group.id": "ringwatch.places",  # needed by the client, and never joined
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "auto.offset.reset": "error",
-        }
+        },
     )

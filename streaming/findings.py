@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import confluent_kafka as kafka
 import msgspec
 
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
-from graph.errors import Unavailable
+from graph.errors import ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.detector import BatchMark, Detection, Evaluate
 from streaming.pipeline import Publish, nothing_to_publish
-from streaming.records import Batch
+from streaming.records import Batch, Record
+from streaming.topics import kafka_client
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Detection)
 _CALL_TIMEOUT_S = 20.0
+_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 def findings_topic(transactions: KafkaAddress) -> KafkaAddress:
@@ -36,20 +41,15 @@ class FindingsForwarder:
         self._graph = graph
         self._checkpoints = checkpoints
         self._topic = address.topic
-        self._producer = kafka.Producer(
-            {
-                **client,
-                "bootstrap.servers": address.bootstrap,
-                "enable.idempotence": True,
-                "linger.ms": 0,
-            }
+        self._producer = kafka_client(
+            kafka.Producer, address, {**client, "enable.idempotence": True, "linger.ms": 0}
         )
 
     def take_over(self, partition: str) -> None:
         """Nothing waits: a batch that was not sent is evaluated again."""
 
     def forward(self, detection: Detection, ends: Mapping[str, int]) -> Publish:
-        """Send one message per finding (a message is bounded, a batch's findings are not), then set the mark."""
+        """Send what was found, then set the mark."""
         self._send(detection)
         self._mark(ends)
         return nothing_to_publish
@@ -67,14 +67,24 @@ class FindingsForwarder:
             if error is not None:
                 failures.append(error.str())
 
-        parts = [Detection([finding], [], detection.watermark) for finding in detection.findings]
-        if detection.hubs or detection.verdicts or not parts:
-            parts.append(Detection([], detection.hubs, detection.watermark, detection.verdicts))
-        for part in parts:
-            self._producer.produce(self._topic, _encoder.encode(part), partition=0, on_delivery=delivered)
-            self._producer.poll(0)
+        for part in _parts(detection):
+            self._produce(_encoder.encode(part), delivered)
         if self._producer.flush(_CALL_TIMEOUT_S) or failures:
             raise Unavailable(f"findings cannot be sent now: {failures[0] if failures else 'no answer'}")
+
+    def _produce(
+        self, message: bytes, delivered: Callable[[kafka.KafkaError | None, kafka.Message], None]
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(self._topic, message, partition=0, on_delivery=delivered)
+            except BufferError:
+                self._producer.poll(0.1)
+            except kafka.KafkaException as error:
+                raise ServiceError(f"the topic {self._topic} takes no findings: {error.args[0].str()}") from error
+            else:
+                self._producer.poll(0)
+                return
 
     def _mark(self, ends: Mapping[str, int]) -> None:
         BatchMark(self._checkpoints, "assembled", ends).set(self._graph)
@@ -85,6 +95,19 @@ class FindingsForwarder:
 
     def close(self) -> None:
         """Everything was sent and answered already."""
+
+
+def _parts(detection: Detection) -> list[Detection]:
+    """One for each finding, and for so many hubs and verdicts: a message is bounded, a batch is not."""
+    at = detection.watermark
+    parts = [Detection([finding], [], at) for finding in detection.findings]
+    parts += [Detection([], list(hubs), at) for hubs in _chunks(detection.hubs)]
+    parts += [Detection([], [], at, list(verdicts)) for verdicts in _chunks(detection.verdicts)]
+    return parts or [Detection([], [], at)]
+
+
+def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
 
 
 class FindingsReader:
@@ -98,8 +121,12 @@ class FindingsReader:
         """Nothing is put off in this stage."""
 
     def write(self, batch: Batch, ready: Callable[[], object]) -> Evaluate:
-        """Decode a batch and mark it as seen; there is nothing left to evaluate."""
-        parts = [_decoder.decode(record.value) for record in batch.records]
+        """Decode a batch and mark it as seen; there is nothing left to evaluate.
+
+        Raises:
+            ServiceError: a message is no detection, or another version's.
+        """
+        parts = [_decoded(record) for record in batch.records]
         BatchMark(self._checkpoints, "written", batch.ends, ready).set(self._graph)
         watermarks = [part.watermark for part in parts if part.watermark is not None]
         detection = Detection(
@@ -109,3 +136,11 @@ class FindingsReader:
             [label for part in parts for label in part.verdicts],
         )
         return lambda: detection
+
+
+def _decoded(record: Record) -> Detection:
+    try:
+        return _decoder.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        place = f"{record.partition}@{record.offset}"
+        raise ServiceError(f"{place} is no detection of this version of Ringwatch: {error}") from error

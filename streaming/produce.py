@@ -19,7 +19,7 @@ from streaming import codec, labels
 from streaming.addresses import KafkaAddress
 from streaming.records import Record
 from streaming.sources.files import FileSource
-from streaming.topics import partition_count
+from streaming.topics import kafka_client, partition_count
 
 _BATCH = 500
 _DELIVERY_TIMEOUT_S = 30.0
@@ -100,17 +100,18 @@ class Topic:
         self._address = address
         self._failure: kafka.KafkaError | None = None
         self.acknowledged = 0
-        self._producer = kafka.Producer(
+        self._producer = kafka_client(
+            kafka.Producer,
+            address,
             {
                 **client,
-                "bootstrap.servers": address.bootstrap,
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": "lz4",
                 "linger.ms": 20,
                 "message.timeout.ms": int(_DELIVERY_TIMEOUT_S * 1000),
                 "partitioner": "murmur2_random",  # where the Java clients, too, put a card
-            }
+            },
         )
 
     def send(self, event: Event) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from graph.errors import Fenced, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.line_file import LineFile
 from streaming.ring_store import Letter
+from streaming.topics import kafka_client
 
 #: How long a dead worker's open transaction may hold up readers of the alerts, milliseconds.
 _TRANSACTION_TIMEOUT_MS = 15_000
@@ -80,25 +82,27 @@ class FilePublisher:
 
     def __init__(self, path: Path, source: str) -> None:
         self._file = LineFile(path, "alerts", 0o644)
+        self._source = source
         self._published: dict[str, int] = {}
-        for line in self._file.lines():
-            try:
-                envelope = msgspec.json.decode(line, type=_Envelope)
-            except msgspec.DecodeError:
-                continue
-            if envelope.source == source:
-                known = self._published.get(envelope.outboxlane, 0)
-                self._published[envelope.outboxlane] = max(known, envelope.outboxnumber)
+        self._read_to = 0  # bytes
 
     def published(self, lane: str) -> int:
-        """Read from the file's own lines."""
+        """Read from the file's own lines, those among them that other workers have written since."""
+        for line in self._file.lines(self._read_to):
+            self._read_to += len(line)
+            try:
+                envelope = msgspec.json.decode(line, type=_Envelope)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if envelope.source == self._source:
+                known = self._published.get(envelope.outboxlane, 0)
+                self._published[envelope.outboxlane] = max(known, envelope.outboxnumber)
         return self._published.get(lane, 0)
 
     def publish(self, letters: Sequence[Letter], ends: Mapping[str, int]) -> None:  # noqa: ARG002
         """Append; a full disk stops the run, and what is left waits in the outbox."""
         if letters:
             self._file.append(b"".join(letter.body.encode() + b"\n" for letter in letters))
-            self._published[letters[-1].lane] = letters[-1].number
 
     def close(self) -> None:
         """Close the file."""
@@ -127,12 +131,12 @@ class KafkaPublisher:
         source_offsets: SourceOffsets | None = None,
     ) -> None:
         self._address = address
-        self._client = {**client, "bootstrap.servers": address.bootstrap}
+        self._client = client
         self._group = group
         self._source = source
         self._transactional_id = f"{group}.{worker}"
         self._source_offsets = source_offsets
-        self._lanes: dict[str, kafka.Consumer] = {}
+        self._groups: dict[str, Any] = {}  # each lane's group, as a producer names it
         self._producer: kafka.Producer | None = None
         self._in_doubt = False
         self._ends: dict[str, int] = {}
@@ -143,7 +147,8 @@ class KafkaPublisher:
         self._ready()
         wanted = [kafka.TopicPartition(self._address.topic, 0)]
         try:
-            (found,) = self._lane(lane).committed(wanted, timeout=_CALL_TIMEOUT_S)
+            with self._member(lane) as consumer:
+                (found,) = consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
         except kafka.KafkaException as error:
             raise Unavailable(f"the broker does not tell what was published: {error.args[0].str()}") from error
         return max(found.offset, 0) if found.metadata == self._source else 0
@@ -182,37 +187,33 @@ class KafkaPublisher:
         """Commit how far the source has got, and leave."""
         self._next_progress_s = 0.0
         self.publish([], {})
-        for consumer in self._lanes.values():
-            consumer.close()
         self._producer = None
 
     def _commit_number(self, producer: kafka.Producer, letter: Letter) -> None:
         mark = kafka.TopicPartition(self._address.topic, 0, letter.number, metadata=self._source)
-        group = self._lane(letter.lane).consumer_group_metadata()
-        _send_offsets(producer, [mark], group)
+        if letter.lane not in self._groups:
+            with self._member(letter.lane) as consumer:
+                self._groups[letter.lane] = consumer.consumer_group_metadata()
+        _send_offsets(producer, [mark], self._groups[letter.lane])
 
-    def _lane(self, lane: str) -> kafka.Consumer:
-        if lane not in self._lanes:
-            self._lanes[lane] = kafka.Consumer(
-                {
-                    **self._client,
-                    "group.id": f"{self._group}.outbox.{lane}",
-                    "enable.auto.commit": False,
-                    "isolation.level": "read_committed",
-                }
-            )
-        return self._lanes[lane]
+    def _member(self, lane: str) -> closing[kafka.Consumer]:
+        """A consumer of a lane's group, for a moment: there may be a lane for each of many files."""
+        group = {"group.id": f"{self._group}.outbox.{lane}", "enable.auto.commit": False}
+        settings = {**self._client, **group, "isolation.level": "read_committed"}
+        return closing(kafka_client(kafka.Consumer, self._address, settings))
 
     def _ready(self) -> kafka.Producer:
         """A producer that may begin a transaction; any open one of a former life is finished first."""
         if self._producer is None:
-            producer = kafka.Producer(
+            producer = kafka_client(
+                kafka.Producer,
+                self._address,
                 {
                     **self._client,
                     "transactional.id": self._transactional_id,
                     "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
                     "linger.ms": 0,
-                }
+                },
             )
             try:
                 producer.init_transactions(_CALL_TIMEOUT_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient
@@ -13,6 +13,20 @@ from graph.errors import ConfigurationError, Unavailable
 from streaming.addresses import KafkaAddress
 
 _CALL_TIMEOUT_S = 10.0
+
+Client = TypeVar("Client", kafka.Consumer, kafka.Producer, AdminClient)
+
+
+def kafka_client(kind: type[Client], address: KafkaAddress, settings: Mapping[str, Any]) -> Client:
+    """A client of the cluster at an address.
+
+    Raises:
+        ConfigurationError: there is no such property as one in ``settings``, or it cannot have that value.
+    """
+    try:
+        return kind({**settings, "bootstrap.servers": address.bootstrap})
+    except kafka.KafkaException as error:
+        raise ConfigurationError(f"the settings of the Kafka client: {error.args[0].str()}") from error
 
 
 def partition_count(address: KafkaAddress, client: Mapping[str, str]) -> int:
@@ -37,7 +51,7 @@ def broker_version(address: KafkaAddress, client: Mapping[str, str]) -> str:
 def group_lag(address: KafkaAddress, client: Mapping[str, str], group: str) -> int | None:
     """Records between the group's committed offsets and the topic's end; ``None`` where it never committed."""
     count = partition_count(address, client)
-    consumer = kafka.Consumer({**client, "bootstrap.servers": address.bootstrap, "group.id": group})
+    consumer = kafka_client(kafka.Consumer, address, {**client, "group.id": group})
     try:
         wanted = [kafka.TopicPartition(address.topic, number) for number in range(count)]
         committed = consumer.committed(wanted, timeout=_CALL_TIMEOUT_S)
@@ -53,10 +67,10 @@ def group_lag(address: KafkaAddress, client: Mapping[str, str], group: str) -> i
 
 def _metadata(address: KafkaAddress, client: Mapping[str, str]) -> Any:
     reasons: list[str] = []
-    settings: dict[str, Any] = {**client, "bootstrap.servers": address.bootstrap}
-    settings["error_cb"] = lambda error: reasons.append(error.str())
+    said = {"error_cb": lambda error: reasons.append(error.str())}
+    admin = kafka_client(AdminClient, address, {**client, **said})
     try:
-        return AdminClient(settings).list_topics(timeout=_CALL_TIMEOUT_S)
+        return admin.list_topics(timeout=_CALL_TIMEOUT_S)
     except kafka.KafkaException as error:
         # librdkafka reports a refused password as a transport error; its reason comes by the callback.
         reason = reasons[-1] if reasons else error.args[0].str()
@@ -69,7 +83,7 @@ def ensure_topic(address: KafkaAddress, client: Mapping[str, str], partitions: i
     Raises:
         Unavailable: no broker answers, or none makes it.
     """
-    admin = AdminClient({**client, "bootstrap.servers": address.bootstrap})
+    admin = kafka_client(AdminClient, address, client)
     try:
         admin.create_topics([NewTopic(address.topic, partitions)])[address.topic].result(_CALL_TIMEOUT_S)
     except TimeoutError as error:

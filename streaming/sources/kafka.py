@@ -18,7 +18,7 @@ import confluent_kafka as kafka
 from graph.errors import ConfigurationError, Fenced, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 from streaming.records import Leaving, Record, Starts
-from streaming.topics import partition_count
+from streaming.topics import kafka_client, partition_count
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,11 @@ class KafkaSource:
         # A member that has died counts for a session, and the others hear of it with a heartbeat.
         self._settling_s = 1.5 * float(settings["session.timeout.ms"]) / 1000
         self._settled_s = math.inf
-        self._consumer = kafka.Consumer(
+        self._consumer = kafka_client(
+            kafka.Consumer,
+            address,
             {
                 **settings,
-                "bootstrap.servers": address.bootstrap,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -60,7 +61,7 @@ class KafkaSource:
                 "isolation.level": "read_committed",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "error_cb": lambda error: log.warning("broker", extra={"reason": error.str()}),
-            }
+            },
         )
 
     @property
