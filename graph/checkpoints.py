@@ -96,12 +96,12 @@ class Checkpoints:
         found = {row["partition"]: row for row in rows}
         for partition in ends:
             if partition not in found or found[partition]["owner"] != self._owner:
-                raise Fenced(f"another worker has taken over {partition}")
+                raise Fenced(f"another worker has taken over {partition}", partition)
         if all(found[partition]["mark"] == end for partition, end in ends.items()):
             return True
         for partition in ends:
             if found[partition]["mark"] != getattr(self._marks[partition], stage):
-                raise Fenced(f"another worker has moved the {stage} mark of {partition}")
+                raise Fenced(f"another worker has moved the {stage} mark of {partition}", partition)
         return False
 
     def advance(self, tx: Tx, stage: Stage, ends: Mapping[str, int]) -> None:
@@ -143,6 +143,6 @@ class Checkpoints:
 
     def _own(self, partition: str, rows: list[Row]) -> str | None:
         if not rows or rows[0]["owner"] != self._owner:
-            raise Fenced(f"another worker has taken over {partition}")
+            raise Fenced(f"another worker has taken over {partition}", partition)
         kept: str | None = rows[0]["kept"]
         return kept

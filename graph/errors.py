@@ -31,7 +31,14 @@ class Unavailable(ServiceError):
 
 
 class Fenced(RingwatchError):
-    """Another worker has taken over what this one was writing; nothing was written."""
+    """Another worker has taken over what this one was writing; nothing was written.
+
+    ``partition`` is the one that is known to be another's.
+    """
+
+    def __init__(self, message: str, partition: str | None = None) -> None:
+        super().__init__(message)
+        self.partition = partition
 
 
 class BadEvent(RingwatchError):
@@ -50,5 +57,5 @@ class BadEvent(RingwatchError):
 class Conflict(BadEvent):
     """The same transaction_id was seen before with different content; the first one stays."""
 
-    def __init__(self, transaction_id: str) -> None:
-        super().__init__("conflict", f"transaction {transaction_id!r} was seen before with different content")
+    def __init__(self) -> None:
+        super().__init__("conflict", "transaction_id was seen before with different content")

@@ -197,7 +197,7 @@ class GraphWriter:
             elif digest == transaction.digest:
                 written.duplicates.append(transaction)
             else:
-                written.refused.append((transaction, Conflict(transaction.transaction_id)))
+                written.refused.append((transaction, Conflict()))
         said = [event for event in events if isinstance(event, Label)]
         refused = labels.unknown_rings(tx, said)
         written.refused += refused

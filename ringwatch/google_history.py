@@ -13,13 +13,17 @@ from google.cloud import bigquery
 
 from gnn.cloud_storage import storage_client, translated
 from graph.errors import ConfigurationError
+from streaming.sources.columns import read_batch
+from streaming.sources.rows import Unreadable
 
 _ROWS_AT_ONCE = 4096
 _BYTES_AT_ONCE = 8 << 20
 
 
-def object_rows(place: str, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+def object_rows(place: str, columns: Collection[str]) -> Iterator[Any]:
     """The rows of the Parquet objects at ``bucket/glob``, in the order of their names; ``*`` stands for ``/`` too.
+
+    In the place of one that cannot be read is what is wrong with it.
 
     Raises:
         ConfigurationError: there is no such object, one is no Parquet file, or it lacks a column.
@@ -36,25 +40,15 @@ def object_rows(place: str, columns: Collection[str]) -> Iterator[dict[str, Any]
                 yield from _parquet_rows(file, f"gs://{bucket}/{found.name}", columns)
 
 
-def _parquet_rows(file: Any, name: str, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: Any, name: str, columns: Collection[str]) -> Iterator[Any]:
     try:
         parquet = pq.ParquetFile(file)
         _check_columns(name, columns, parquet.schema_arrow.names)
         for batch in parquet.iter_batches(_ROWS_AT_ONCE):
-            yield from _readable(batch).to_pylist()
+            for row in read_batch(batch):
+                yield row.error if isinstance(row, Unreadable) else row
     except pa.ArrowInvalid as error:
         raise ConfigurationError(f"{name} is not a whole Parquet file: {error}") from error
-
-
-def _readable(batch: Any) -> Any:
-    """Dates, and the nanoseconds that Python's datetimes lack, as microseconds."""
-
-    def read(kind: Any) -> Any:
-        if pa.types.is_date(kind):
-            return pa.timestamp("us")
-        return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else kind
-
-    return batch.cast(pa.schema([(field.name, read(field.type)) for field in batch.schema]), safe=False)
 
 
 class Tables(Protocol):

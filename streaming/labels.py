@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar, cast, get_args
 
@@ -20,6 +21,7 @@ from streaming.codec import Codec, now_ms, parse_object
 from streaming.instants import Instants
 from streaming.scalars import read_text, read_word
 from streaming.secret_fields import holds_secret, secret_field
+from streaming.words import is_nothing
 
 T = TypeVar("T")
 
@@ -53,7 +55,7 @@ class LabelCodec:
         fields = parse_object(value) if value is None or isinstance(value, bytes) else value
         if holds_secret(fields):
             raise secret_field()
-        named = [name for name in _SUBJECTS if fields.get(name) not in (None, "")]
+        named = [name for name in _SUBJECTS if not _is_missing(fields.get(name))]
         if len(named) != 1:
             what = "names more than one of" if named else "names none of"
             raise BadEvent("bad_subject", f"the label {what} {', '.join(_SUBJECTS)}")
@@ -70,6 +72,10 @@ def encode(label: Label) -> bytes:
     """The label in our wire format, with a token for a card; decoding it gives an equal one."""
     fields = {"verdict": label.verdict, "source": label.source, "time": label.time}
     return msgspec.json.encode({_NAMES[label.subject.label]: label.subject.id, **fields})
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, str | float | Decimal) and is_nothing(read_text(value)))
 
 
 def _required(fields: Mapping[str, Any], name: str, read: Callable[[Any], T | None]) -> T:

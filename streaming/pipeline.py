@@ -128,7 +128,7 @@ class Pipeline:
             Fenced: a file is being read by another worker too.
             ServiceError: something refuses for good; everything before it is committed.
         """
-        self._steadily(lambda: self._source.open(self._take_over, self._let_go))
+        self._guarded(lambda: self._steadily(lambda: self._source.open(self._take_over, self._let_go)))
         with self._beside:
             while not self._stop.is_set():
                 nothing_left = self._guarded(self._advance) is False and self._guarded(self._catch_up) is False
@@ -139,7 +139,7 @@ class Pipeline:
                 self._guarded(self._housekeep)
                 self._heart.beat()
             self._guarded(partial(self._process, None))
-        self._steadily(self._forwarder.close)
+        self._guarded(lambda: self._steadily(self._forwarder.close))
 
     def _take_over(self, partitions: list[str]) -> dict[str, int]:
         """Claim partitions, finish what their former owners left, and say where to begin reading."""

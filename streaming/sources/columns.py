@@ -46,7 +46,7 @@ def read_parquet(path: Path, start: int = 0) -> Iterator[Row]:
                 return
             skipped = min(start, batch.num_rows)
             start -= skipped
-            yield from _read_batch(batch.slice(skipped))
+            yield from read_batch(batch.slice(skipped))
 
 
 def _open(path: Path) -> Any:
@@ -64,7 +64,8 @@ def _unpack(path: Path) -> io.BytesIO:
     return io.BytesIO(data)
 
 
-def _read_batch(batch: Any) -> Iterator[Row]:
+def read_batch(batch: Any) -> Iterator[Row]:
+    """The rows of a record batch."""
     names = batch.schema.names
     columns = [_read_column(column) for column in batch.columns]
     for cells in zip(*columns, strict=True):
@@ -75,20 +76,25 @@ def _read_batch(batch: Any) -> Iterator[Row]:
 
 
 def _read_column(column: Any) -> list[Any]:
-    """Python values; dates and nanoseconds, which Python's datetimes lack, become microseconds."""
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"))
-    elif pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    kind = _readable(column.type)
     try:
-        values: list[Any] = column.to_pylist()
+        values: list[Any] = column.cast(kind, safe=False).to_pylist()
     except (ValueError, OverflowError):  # one value that Python cannot hold spoils none but its own row
-        values = [_read_value(value) for value in column]
+        values = [_read_value(value, kind) for value in column]
     return values
 
 
-def _read_value(value: Any) -> Any:
+def _readable(kind: Any) -> Any:
+    """Dates, and the nanoseconds that Python's datetimes lack, as microseconds; whatever zone, as UTC."""
+    if pa.types.is_date(kind):
+        return pa.timestamp("us")
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, kind.tz and "UTC")
+    return kind
+
+
+def _read_value(value: Any, kind: Any) -> Any:
     try:
-        return value.as_py()
+        return value.cast(kind, safe=False).as_py()
     except (ValueError, OverflowError):
         return BadEvent("bad_value", "a value is beyond what a date or a text can be")

@@ -42,6 +42,7 @@ class FileSource:
         self._next = dict.fromkeys(self._paths, 0)
         self._unread = list(self._paths)
         self._rows: Iterator[Record] | None = None  # of the first unread partition, from its next row on
+        self._starts: Starts = lambda names: dict.fromkeys(names, 0)
 
     @classmethod
     def at(cls, partition: str) -> FileSource:
@@ -61,6 +62,7 @@ class FileSource:
 
     def open(self, starts: Starts, leaving: Leaving) -> None:  # noqa: ARG002 - nobody takes a file away
         """Begin each file where ``starts`` says."""
+        self._starts = starts
         self.seek(starts(self.assigned()))
 
     def assigned(self) -> list[str]:
@@ -125,8 +127,15 @@ class FileSource:
         time.sleep(wait_s)
 
     def rejoin(self, error: Fenced) -> None:
-        """A file is not shared out: another worker that reads it too is a mistake."""
-        raise error
+        """Begin again where ``starts`` says: something else was lost that is read beside these files.
+
+        Raises:
+            Fenced: ``error``, where it is about one of them. Files are not shared out: another worker that reads
+                them too is a mistake.
+        """
+        if error.partition in self._next:
+            raise error
+        self.seek(self._starts(self.assigned()))
 
     def exhausted(self) -> bool:
         """Whether every row of every file was handed over."""

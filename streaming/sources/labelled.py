@@ -68,6 +68,8 @@ class LabelledSource:
     def rejoin(self, error: Fenced) -> None:
         """Give up what another worker has taken over of either, or raise ``error``."""
         self._transactions.rejoin(error)
+        if error.partition is not None:
+            error = Fenced(str(error), error.partition.removeprefix(PREFIX))
         self._labels.rejoin(error)
 
     def exhausted(self) -> bool:
@@ -116,6 +118,7 @@ class TimedLabelsSource(LabelledSource):
 
         def start(names: list[str]) -> Mapping[str, int]:
             self._coming = deque(one for one in self._coming if one.record.partition not in names)
+            self._known = deque(record for record in self._known if record.partition not in names)
             return starts(names)
 
         super().open(start, leaving)

@@ -141,7 +141,8 @@ def _read_csv(path: Path) -> Iterator[Row]:
 
 
 def _read_header(rows: Iterator[list[str]]) -> list[str]:
-    names = (name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in next(rows))
+    first = next(filter(None, rows))  # blank lines are no rows
+    names = (name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in first)
     return [name.strip() for name in names]
 
 

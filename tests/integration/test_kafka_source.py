@@ -74,7 +74,7 @@ def test_a_topic_that_ends_before_what_was_dealt_with_is_refused(kafka: KafkaSer
     address = topic(kafka, partitions=1)
     with worker(address) as late:
         late.open(lambda names: dict.fromkeys(names, 100), lambda _: None)
-        until(lambda: late.idle(0.1) is None and bool(late.assigned()))
+        given(late)
 
         def read() -> bool:
             return bool(late.read_range({f"{address.topic}/0": (100, 120)}) if again else late.read(10, 0.1))
@@ -91,7 +91,7 @@ def test_a_range_that_the_broker_does_not_hand_over_is_read_again_from_its_start
     whole = {f"{address.topic}/0": (0, 2 * RECORDS)}
     with worker(address) as reader:
         join(reader)
-        until(lambda: reader.idle(0.1) is None and bool(reader.assigned()))
+        given(reader)
         with pytest.raises(Unavailable, match="does not hand over"):
             reader.read_range(whole)
         fill(address, 1)
@@ -107,6 +107,12 @@ def test_a_partition_that_is_added_meanwhile_is_beyond_the_end_that_counts(kafka
         admin.create_partitions([NewPartitions(address.topic, 2)])[address.topic].result()
         fill(address, 2)
         until(lambda: is_done(one) and len(one.assigned()) == 2)
+
+
+def given(worker: KafkaSource) -> None:
+    """Wait for its partitions, and read nothing yet."""
+    while not worker.assigned():
+        worker.idle(0.1)
 
 
 @contextmanager

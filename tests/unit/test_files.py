@@ -75,6 +75,7 @@ def test_a_header_that_cannot_be_read_ends_the_file(tmp_path: Path) -> None:
     assert values(write(tmp_path / "a.csv", b'id,"card"x\n1,4242\n')) == ["broken_row"]
     assert values(write(tmp_path / "b.csv", b"")) == []
     assert values(write(tmp_path / "c.csv", b"id,card\n")) == []
+    assert values(write(tmp_path / "e.csv", b"\r\n\nid\n1\n")) == [{"id": "1"}]
     assert values(write(tmp_path / "d.csv", b"id,stra\xdfe\n1,2\n")) == [{"id": "1", "stra\ufffde": "2"}]
 
 
@@ -149,6 +150,14 @@ def test_parquet_rows_come_with_python_values(tmp_path: Path) -> None:
         "kind": "a",
     }
     assert second == {"id": 2} | dict.fromkeys(list(columns)[1:])
+
+
+def test_times_of_any_zone_and_dates_of_any_year_spoil_at_most_their_rows(tmp_path: Path) -> None:
+    day = datetime(2025, 1, 2, tzinfo=UTC)
+    zoned = pa.array([day, day], pa.timestamp("us", "UTC")).cast(pa.timestamp("us", "Mars/Phobos"))
+    table = pa.table({"at": zoned, "born": pa.array([20_090, 10**9], pa.date32())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert values(tmp_path / "a.parquet") == [{"at": day, "born": datetime(2025, 1, 2)}, "bad_value"]  # noqa: DTZ001
 
 
 def test_a_parquet_value_that_python_cannot_hold_spoils_its_own_row(tmp_path: Path) -> None:
@@ -303,8 +312,16 @@ def test_a_partition_is_found_again_by_its_name(tmp_path: Path) -> None:
 
 
 def test_another_reader_of_the_same_file_is_a_mistake(ten: FileSource) -> None:
+    (partition,) = ten.assigned()
     with pytest.raises(Fenced):
-        ten.rejoin(Fenced("taken over"))
+        ten.rejoin(Fenced("taken over", partition))
+
+
+def test_files_begin_again_when_what_is_read_beside_them_was_lost(ten: FileSource) -> None:
+    ten.open(lambda names: dict.fromkeys(names, 3), lambda _: None)
+    assert [record.offset for record in ten.read(4, 0)] == [3, 4, 5, 6]
+    ten.rejoin(Fenced("taken over", "topic/0"))
+    assert [record.offset for record in ten.read(10, 0)] == [3, 4, 5, 6, 7, 8, 9]
 
 
 def test_reading_streams(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from graph.labels import CardStanding, Saying, last_word
 from streaming.codec import Codec
 from streaming.dead_letters import DeadLetter
 from streaming.labels import COLUMNS, LabelCodec, encode
-from streaming.records import Position, Record
+from streaming.records import Leaving, Position, Record, Starts
 from streaming.replay import read_originals
 from streaming.sources.files import FileSource
 from streaming.sources.labelled import PREFIX, LabelledSource, LabelPlaces, TimedLabelsSource
@@ -82,6 +82,11 @@ def test_what_is_no_label_is_refused(fields: dict[str, Any], reason: str) -> Non
         decode(**fields)
     assert refused.value.reason == reason
     assert refused.value.secret == (reason == "secret_field")
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "n/a", "NULL", float("nan")])
+def test_what_says_nothing_is_no_subject(nothing: Any) -> None:
+    assert codec.decode({**LEAST, "card": nothing}).subject == Entity("Transaction", LEAST["transaction_id"])
 
 
 def test_bytes_that_are_no_object_are_refused() -> None:
@@ -220,11 +225,37 @@ def test_partitions_of_labels_have_names_of_their_own(folder: Path) -> None:
     transactions, labels = source.assigned()
     assert labels.startswith(PREFIX)
     assert not transactions.startswith(PREFIX)
-    with pytest.raises(Fenced):
-        source.rejoin(Fenced("another worker"))
+    for partition in (transactions, labels):
+        with pytest.raises(Fenced):
+            source.rejoin(Fenced("another worker", partition))
     source.commit({transactions: 1, labels: 1})
     assert source.lag() == {}
     source.close()
+
+
+class Topic(ListedSource):
+    """Records that are given out again."""
+
+    def open(self, starts: Starts, leaving: Leaving) -> None:
+        self.given = starts, leaving
+        super().open(starts, leaving)
+
+    def rejoin(self, error: Fenced) -> None:  # noqa: ARG002 - whatever it was
+        super().open(*self.given)
+
+
+@pytest.mark.parametrize("read", range(1, 8))
+def test_when_a_topic_is_lost_labels_of_a_file_are_read_again_with_it(folder: Path, read: int) -> None:
+    transactions = FileSource(str(folder / "transactions.jsonl")).read(100, 0)
+    labels = SortedSource(str(folder / "labels.jsonl"), codec, COLUMNS)
+    source = TimedLabelsSource(Topic(transactions, "topic/0"), labels, codec, events)
+    source.open(lambda names: dict.fromkeys(names, 0), lambda _: None)
+    for _ in range(read):
+        source.read(3, 1.0)
+    source.rejoin(Fenced("another worker", "topic/0"))
+    again = [record for batch in drained(source) for record in batch]
+    once = [record for batch in drained(opened(folder)) for record in batch]
+    assert sorted(told(again)) == sorted(told(once))  # labels may come earlier: event time has been reached
 
 
 def test_a_bad_label_is_found_again_where_it_stands(folder: Path) -> None:

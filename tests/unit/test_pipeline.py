@@ -64,6 +64,7 @@ class World:
     # The source.
 
     def open(self, starts: Starts, leaving: Leaving) -> None:
+        self._happens("open")
         self.starts, self.leaving = starts, leaving
         self.assign()
 
@@ -142,7 +143,8 @@ class World:
     # Both the forwarder's and the source's.
 
     def close(self) -> None:
-        pass
+        if "close" in self.before:
+            self.before.pop("close")()
 
     # The heart.
 
@@ -195,6 +197,19 @@ def test_a_stream_that_is_stopped_in_an_outage_has_not_ended() -> None:
     saw = world.run()
     assert (world.written, world.assembled) == (1, 0)
     assert "finish" not in saw
+
+
+@pytest.mark.parametrize("where", ["open", "close"])
+def test_a_stream_that_is_stopped_while_it_begins_or_ends_in_an_outage_just_ends(where: str) -> None:
+    world = World("a", {where: raising(Unavailable("away"))})
+
+    def stop_and_stay_away() -> None:
+        world.before[where] = raising(Unavailable("away"))
+        world.pipeline.stop()
+
+    world.before["idle"] = stop_and_stay_away
+    world.run()
+    assert world.assembled == (0 if where == "open" else 1)
 
 
 def test_an_evaluation_is_made_again_after_an_outage() -> None:
