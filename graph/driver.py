@@ -16,7 +16,7 @@ import neo4j
 import tenacity
 from neo4j import exceptions as driver_errors
 
-from graph.errors import ConfigurationError, ServiceError, Unavailable
+from graph.errors import ConfigurationError, Ended, ServiceError, Unavailable
 
 Engine = Literal["neo4j", "arcadedb"]
 Row = dict[str, Any]
@@ -78,6 +78,7 @@ class Graph:
         Raises:
             ServiceError: the engine refused it, or has not the memory for it: that may help to ask about less.
             Unavailable: the graph is away.
+            Ended: it will not come back.
         """
         return self._retried(
             lambda: self._read(query, parameters),
@@ -155,7 +156,7 @@ class Graph:
         except (driver_errors.DriverError, driver_errors.Neo4jError, OSError) as error:
             failure = _translated(error, worth_retrying)
             if isinstance(failure, Unavailable) and (why := self._ended()) is not None:
-                failure = ServiceError(why)
+                raise Ended(why) from error
             raise failure from error
         except (OverflowError, UnicodeError) as error:
             raise ServiceError(f"a value cannot be sent to the graph: {error}") from error

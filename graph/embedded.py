@@ -3,7 +3,7 @@
 The first to name a folder starts the engine there as a child process and owns it; whoever comes while it runs
 joins it over Bolt. It ends with its owner, or after that with the last one that still uses it, also when they
 are killed: :mod:`graph.embedded_server` says how locks decide that. Nothing restarts an engine that is in use: if
-it dies, calls fail as :class:`~graph.errors.ServiceError`, and the next start recovers what was committed.
+it dies, calls fail as :class:`~graph.errors.Ended`, and the next start recovers what was committed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 from graph import embedded_server
 from graph.driver import Graph, connect
 from graph.embedded_server import CLIENTS_LOCK, ENDPOINT, ENGINE_LOCK, LOG, lock
-from graph.errors import ConfigurationError, ServiceError
+from graph.errors import ConfigurationError, Ended, ServiceError
 
 #: Where ``embedded`` keeps its graph, below the current folder.
 DEFAULT_DIRECTORY = Path(".ringwatch")
@@ -187,7 +187,7 @@ def _full_disk_named(directory: Path) -> Iterator[None]:
     """Say so where what failed lacked space: the engine's own word for that is an error on commit."""
     try:
         yield
-    except ServiceError as error:
+    except (ServiceError, Ended) as error:
         if shutil.disk_usage(directory).free < _LITTLE_SPACE:
             raise ServiceError(f"the disk with {directory} is full: {error}") from error
         raise

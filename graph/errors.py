@@ -4,6 +4,7 @@
     ├── ConfigurationError    stop; the user must change something       (exit code 2)
     ├── ServiceError          stop after retries; one clear line         (exit code 1)
     │   └── Unavailable       pause and retry with jitter; nothing is lost
+    ├── Ended                 stop; the next start goes on               (exit code 1)
     ├── Fenced                stop this worker: another one owns its partitions now
     └── BadEvent              dead-letter this one event; the stream goes on
         └── Conflict          ... since another event already has its transaction_id
@@ -28,6 +29,10 @@ class ServiceError(RingwatchError):
 
 class Unavailable(ServiceError):
     """The graph or the broker cannot be reached now; the same call may succeed later."""
+
+
+class Ended(RingwatchError):
+    """The graph's engine has died, and this process can reach no other: no call will ever succeed again."""
 
 
 class Fenced(RingwatchError):

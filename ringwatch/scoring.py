@@ -25,7 +25,7 @@ from gnn.registry import open_registry
 from gnn.storage import Scorer, load
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
-from graph.errors import Fenced
+from graph.errors import Ended, Fenced
 from graph.events import Entity
 from graph.history import hubs_among, labelled_transactions, transactions_by_id
 from graph.scores import Score, ScoreStore, Waiting
@@ -157,10 +157,11 @@ class Scoring:
 
         Raises:
             Fenced: another scorer has claimed the graph.
+            Ended: the graph will not come back.
         """
         try:
             done = self.once()
-        except Fenced:
+        except (Fenced, Ended):
             raise
         except Exception:
             log.exception("pass_failed")
