@@ -105,14 +105,14 @@ class Graph:
 
         self._retried(run, lambda error: _worth_retrying(error) or "AlreadyExists" in _code(error))
 
-    def explain(self, query: str, **parameters: Any) -> dict[str, Any]:
-        """The engine's plan: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
+    def explain(self, query: str, **parameters: Any) -> dict[str, Any] | None:
+        """The engine's plan, if it has one: a tree on Neo4j; on ArcadeDB its text, under ``args``."""
 
-        def run() -> dict[str, Any]:
+        def run() -> dict[str, Any] | None:
             with self._driver.session(database=self._database, default_access_mode=neo4j.READ_ACCESS) as session:
                 prefix = "PROFILE" if self.engine == "arcadedb" else "EXPLAIN"
                 summary = session.run(f"{prefix} {query}", parameters).consume()
-                return cast(dict[str, Any], summary.profile or summary.plan)
+                return cast(dict[str, Any] | None, summary.profile or summary.plan)
 
         return self._retried(run)
 

@@ -14,6 +14,8 @@ from queries.spec import Finding, Measure, Member, Role, Rule
 #: What every rule returns beside its own columns: which anchor, and the touch at which the rule holds.
 ANCHOR_COLUMNS = ("anchor_label", "anchor", "time")
 
+_SCALARS = (str, int, float, bool, type(None))
+
 #: How lengths of time are told, in milliseconds.
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
 
@@ -22,11 +24,15 @@ def finding_of(rule: Rule, row: Row) -> Finding:
     """The finding that one returned row says.
 
     Raises:
-        ServiceError: the row lacks a column, has one too many, or leaves its core, evidence or identity empty.
+        ServiceError: the row lacks a column, has one too many, has in one what cannot be there, or leaves its
+            core, evidence or identity empty.
     """
     wanted = {*ANCHOR_COLUMNS, *rule.header.returns}
     if row.keys() != wanted:
         raise ServiceError(f"rule {rule.id} returned columns {sorted(row)} instead of {sorted(wanted)}")
+    for name, value in row.items():
+        if (lacking := _wrong(rule, name, value)) is not None:
+            raise ServiceError(f"rule {rule.id} returned {type(value).__name__} as {name!r}: {lacking}")
     evidence = tuple(sorted({value for _, value in _values(rule, row, "evidence")}))
     core = _members(rule, row, "core")
     identity = tuple(_identity(row[name]) for name in rule.header.identity)
@@ -51,6 +57,21 @@ def finding_of(rule: Rule, row: Row) -> Finding:
         facts={name: row[name] for name, column in rule.header.returns.items() if column.role == "fact"},
         parameters=rule.parameters,
     )
+
+
+def _wrong(rule: Rule, name: str, value: Any) -> str | None:
+    """What a column has to hold, where it holds something else."""
+    column = rule.header.returns.get(name)
+    role = column.role if column is not None else name
+    parts = value if isinstance(value, list) else [value]
+    if role in ("core", "member", "evidence"):
+        return None if all(part is None or isinstance(part, str) for part in parts) else "an id, or a list of ids"
+    if role in ("anchor_label", "anchor"):
+        return None if isinstance(value, str) else "text"
+    if role in ("time", "measure"):
+        kind = int if role == "time" else (int, float)
+        return None if isinstance(value, kind) and not isinstance(value, bool) else "a number"
+    return None if isinstance(value, _SCALARS) else "a value"
 
 
 def _members(rule: Rule, row: Row, role: Any) -> set[Member]:

@@ -65,6 +65,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def __post_init__(self) -> None:
         if (self.expect == "fires") != bool(self.members and self.evidence):
             raise ValueError(f"case {self.name!r}: one that fires, and no other, lists members and evidence")
+        if wrong := [member for member in self.members if len(member.split(" ", 2)) < 3]:
+            raise ValueError(f"case {self.name!r}: a member is a role, a label and an id, not {wrong[0]!r}")
 
     def events(self, namespace: str = "") -> list[Event]:
         """The story's transactions and labels in order of time, every id beginning with ``namespace``."""
@@ -82,11 +84,21 @@ def load_fixtures(rule_id: str, folder: Path | None = None) -> list[Case]:
     """
     path = (folder or FIXTURES_FOLDER) / f"{rule_id}.toml"
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8"))["cases"], list[Case])
+        cases = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8"))["cases"], list[Case])
     except FileNotFoundError as error:
         raise RuleError(f"{path}: missing; every rule has a fixture file") from error
-    except (KeyError, tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+    except KeyError as error:
+        raise RuleError(f"{path}: has no [[cases]]") from error
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
         raise RuleError(f"{path}: {error}") from error
+    for case in cases:
+        try:
+            case.events()
+        except KeyError as error:
+            raise RuleError(f"{path}: case {case.name!r}: {error} is missing") from error
+        except (TypeError, ValueError, msgspec.ValidationError) as error:
+            raise RuleError(f"{path}: case {case.name!r}: {error}") from error
+    return cases
 
 
 def replay(case: Case, graph: Graph, rule: Rule, *, namespace: str = "", batch: int = 100) -> list[Finding]:

@@ -1,6 +1,7 @@
 """Checks a rule before it runs: by its header alone, and by what the database says of its plan.
 
-Cypher is never parsed here, but for the names of its parameters: the database is asked instead.
+Cypher is never parsed here, but for the names of its parameters and the words that write, which must not get as
+far as a database (one of the engines runs what it is to explain): all else the database is asked.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ _BOUND = re.compile(r"Limit|Top")
 _HISTORY = re.compile(r"<-\[\w*:(AT|ON|FROM|SHIPPED_TO|TO)\b")
 _ANY_LENGTH = re.compile(r"\*(\d+\.\.)?\]|\{\d+, ?\*\}")
 
+#: What is no code: comments, and quoted text and names.
+_NO_CODE = re.compile(r"/\*.*?\*/|//[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`", re.DOTALL)
+_WRITING = re.compile(
+    r"(?<![.$\w])(?:(?:CREATE|MERGE|SET|DELETE|REMOVE|FOREACH|DROP\s+(?:INDEX|CONSTRAINT)|LOAD\s+CSV)\b|CALL\s+\w[\w.]*\s*\()",
+    re.IGNORECASE,
+)
+_PATH_OF_ANY_LENGTH = re.compile(r"\[[^\[\]]*\*\s*(?:\d+\s*\.\.)?\s*\]")
+_LIMITED = re.compile(r"\bLIMIT\b", re.IGNORECASE)
+
 #: ArcadeDB's lines. A step that was reached says which index it used; a subquery's own steps are not shown.
 _ARCADE_MATCH = re.compile(r"\+ MATCH NODE \(\w*:\w+\)( \[index: )?")
-_ARCADE_WRITE = re.compile(r"\+ (CREATE|MERGE|SET|DELETE|REMOVE|FOREACH)\b")
 _ARCADE_COLUMNS = re.compile(r"\+ FINAL PROJECTION \[([^\]]*)\]")
 
 
@@ -47,15 +56,15 @@ def check(rule: Rule, graph: Graph | None = None) -> list[Problem]:
     Raises:
         Unavailable: the graph is away.
     """
-    texts = list(_parameters(rule))
-    if graph is not None:
+    texts = [*_parameters(rule), *_written(rule)]
+    if graph is not None and not any(_WRITING.findall(_code(rule))):
         try:
             texts += _plan(rule, graph)
         except Unavailable:
             raise
         except ServiceError as error:
             texts.append(f"does not run on {graph.engine}: {error}")
-    return [Problem(rule.id, text) for text in texts]
+    return [Problem(rule.id, text) for text in dict.fromkeys(texts)]
 
 
 def check_fixtures(rule: Rule, cases: Sequence[Case]) -> list[Problem]:
@@ -83,9 +92,27 @@ def _parameters(rule: Rule) -> Iterator[str]:
         yield f"declares {name!r} and never uses ${name}"
 
 
+def _code(rule: Rule) -> str:
+    return _NO_CODE.sub(" ", rule.body)
+
+
+def _written(rule: Rule) -> Iterator[str]:
+    """What the words alone show, whatever the engine."""
+    code = _code(rule)
+    if words := sorted({" ".join(word.upper().split()) for word in _WRITING.findall(code)}):
+        yield f"writes, or calls a procedure: it has {', '.join(words)}"
+    if path := _PATH_OF_ANY_LENGTH.search(code):
+        yield f"follows a path of any length: {path[0]}"
+    if not _LIMITED.search(code):
+        yield "has no LIMIT inside each anchor's part (inside CALL { WITH … })"
+
+
 def _plan(rule: Rule, graph: Graph) -> Iterator[str]:
     graph.read(rule.body, anchors=[], **rule.parameters)  # what the engine refuses by itself ends here
     plan = graph.explain(rule.body, anchors=[], **rule.parameters)
+    if plan is None:
+        yield "is no query: the engine has no plan of it"
+        return
     yield from (_arcadedb_plan if graph.engine == "arcadedb" else _neo4j_plan)(rule, graph, plan)
 
 
@@ -112,13 +139,10 @@ def _arcadedb_plan(rule: Rule, graph: Graph, plan: dict[str, Any]) -> Iterator[s
     text = plan["args"]["string-representation"]
     columns = _ARCADE_COLUMNS.search(text)
     yield from _columns(rule, columns[1] if columns else "")
-    if writes := _ARCADE_WRITE.findall(text):  # this engine's reading sessions do write
-        yield f"writes: its plan has {', '.join(writes)}"
-        return
     # This plan names an index only where a run has come by: an anchor that does not exist takes it far enough.
     anchors = [{"label": label, "id": "", "first": 0, "last": 0, "times": [0]} for label in rule.header.anchor]
-    plan = graph.explain(rule.body, anchors=anchors, **rule.parameters)
-    first = _ARCADE_MATCH.search(plan["args"]["string-representation"])
+    reached = graph.explain(rule.body, anchors=anchors, **rule.parameters)
+    first = _ARCADE_MATCH.search(reached["args"]["string-representation"]) if reached is not None else None
     if first and not first[1]:
         yield "does not start from an index seek"
 

@@ -7,6 +7,7 @@ batch that is evaluated again after a crash finds everything as it was before th
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -181,14 +182,14 @@ class Operation:
         budget_s = ask.rule.header.budget_ms * self._budget_factor / 1000
         started = self._runner.clock()
         answer = self._runner.answer(ask, budget_s)
-        turn = _Turn(ask.rule, ask.touched - len(answer.left), [answer], answer.left)
+        turn = _Turn(ask.rule, ask.touched - _untested(ask.rows, answer.left), [answer], answer.left)
         if answer.left or not self._waiting.get(partition, {}).get(ask.rule.id):
             return turn
         for part in self._backlog.oldest(self._keeper.id_of(partition), ask.rule.id):
             if (ask.rows or turn.done) and self._runner.clock() - started >= budget_s:
                 break
             turn.answers.append(self._runner.answer(Ask(ask.rule, part.rows, len(part.rows))))
-            turn.tested += len(part.rows)
+            turn.tested += len(set(map(_anchor, part.rows)))
             turn.done.append(part)
         return turn
 
@@ -281,3 +282,13 @@ class Operation:
                 waiting[rule_id] = waiting.get(rule_id, 0) + anchors
         muted = Breakers(self._settings, self._state.breakers).muted(self._state.time)
         self._observer.standing(muted, waiting)
+
+
+def _anchor(row: Row) -> tuple[str, str]:
+    return row["label"], row["id"]
+
+
+def _untested(rows: Sequence[Row], left: Sequence[Row]) -> int:
+    """How many anchors have all their rows among those that were left: one may have several."""
+    asked, waiting = Counter(map(_anchor, rows)), Counter(map(_anchor, left))
+    return sum(number == asked[anchor] for anchor, number in waiting.items())

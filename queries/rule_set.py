@@ -148,7 +148,7 @@ def _stamped(folder: Path) -> Iterator[tuple[Path, _Stamp]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(".cypher"):
+                if entry.name.endswith(".cypher") and not entry.name.startswith("."):  # editors leave such
                     yield Path(entry.path), _stamp(entry)
     except OSError as error:
         raise RuleError(f"{folder}: the rules cannot be read: {error.strerror}") from error
@@ -157,6 +157,6 @@ def _stamped(folder: Path) -> Iterator[tuple[Path, _Stamp]]:
 def _stamp(entry: os.DirEntry[str]) -> _Stamp:
     try:
         found = entry.stat()
-    except FileNotFoundError:
+    except OSError:
         return _Stamp(0, 0, 0)  # gone meanwhile, or a link to nowhere: whoever reads it says so
     return _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)

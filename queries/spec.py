@@ -23,6 +23,9 @@ GATE_COUNTERS = ("degree", "identifiers", "senders", "fraud_labels")
 GATE_GAP = "gap_ms"
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
+#: Names that a query's own arguments have.
+_RESERVED = frozenset({"anchors", "lists", "query", "self"})
+
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A threshold that a user may set, within bounds; ``meaning`` is one sentence with its unit."""
@@ -111,8 +114,12 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 raise ValueError(f"gate knows {', '.join(GATE_COUNTERS)} and {GATE_GAP}, not {counter!r}")
             if parameter not in self.params:
                 raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
-        if "window_ms" not in self.params:
+        if taken := _RESERVED & self.params.keys():
+            raise ValueError(f"a parameter cannot be called {', '.join(sorted(taken))}")
+        if (window := self.params.get("window_ms")) is None:
             raise ValueError("every rule looks back a bounded time: [params.window_ms] is missing")
+        if not isinstance(window.default, int) or window.min < 1:
+            raise ValueError("window_ms is a whole number of milliseconds, and its min at least 1")
         for name in self.identity:
             if name not in self.returns:
                 raise ValueError(f"identity names {name!r}, which is not in [returns]")
@@ -157,7 +164,11 @@ class Rule(msgspec.Struct, frozen=True):
                 raise ValueError(f"rule {self.id} has no parameter {name!r}")
             if not spec.min <= value <= spec.max:
                 raise ValueError(f"rule {self.id}: {name} = {value} lies outside {spec.min} … {spec.max}")
-        return msgspec.structs.replace(self, parameters={**self.parameters, **values})
+            if isinstance(spec.default, int) and value != int(value):
+                raise ValueError(f"rule {self.id}: {name} = {value} must be a whole number")
+        whole = {name for name, spec in self.header.params.items() if isinstance(spec.default, int)}
+        set_to = {name: int(value) if name in whole else value for name, value in values.items()}
+        return msgspec.structs.replace(self, parameters={**self.parameters, **set_to})
 
 
 class Member(msgspec.Struct, frozen=True, order=True):

@@ -18,7 +18,7 @@ import msgspec
 
 from graph.checkpoints import Checkpoints
 from graph.driver import Graph
-from graph.errors import ConfigurationError
+from graph.errors import ConfigurationError, ServiceError
 from graph.writer import GraphWriter
 from queries.backlog import Backlog
 from queries.breaker import BreakerSettings
@@ -27,7 +27,7 @@ from queries.observer import Observer
 from queries.operation import Operation
 from queries.runner import Runner
 from queries.spec import Finding, Rule
-from ringwatch.composition import RunOptions, opened_graph, tokenizer_for
+from ringwatch.composition import RunOptions, opened_graph, refuse_history, tokenizer_for
 from ringwatch.inputs import opened_sources
 from ringwatch.settings import Settings
 from ringwatch.telemetry import Telemetry
@@ -70,8 +70,7 @@ def opened_backtest(
         codec = Codec(tokenizer_for(settings), options.mapping, options.time_format)
         source = opened_sources(settings, options, group, codec, stack).merged
         graph = stack.enter_context(opened_graph(settings))
-        if graph.read("MATCH (t:Transaction) RETURN t.id LIMIT 1"):
-            raise ConfigurationError("a backtest writes: name an empty graph, or none for a temporary one")
+        refuse_history(graph, "a backtest")
         if problems := check(rule, graph):
             raise ConfigurationError(f"{rule.id}: {'; '.join(map(str, problems))}")
         checkpoints = Checkpoints(graph, group, uuid.uuid4().hex)
@@ -148,7 +147,8 @@ class Tally:
         amounts: Counter[str] = Counter()
         verdicts: Counter[str] = Counter()
         for transaction_id in self.evidence:
-            fact = facts[transaction_id]
+            if (fact := facts.get(transaction_id)) is None:
+                raise ServiceError(f"the rule returned {transaction_id!r} as evidence, which is no transaction")
             amounts[fact["currency"]] += fact["amount"]
             verdicts[fact["verdict"] or "unknown"] += 1
         fraud, legitimate = verdicts["fraud"], verdicts["legitimate"]

@@ -123,6 +123,16 @@ def opened_graph(settings: Settings, patience_s: float = _COMMAND_PATIENCE_S) ->
         yield graph
 
 
+def refuse_history(graph: Graph, who: str) -> None:
+    """Keep what replays stories of its own out of a graph that is in use.
+
+    Raises:
+        ConfigurationError: the graph holds transactions already.
+    """
+    if graph.read("MATCH (t:Transaction) RETURN t.id LIMIT 1"):
+        raise ConfigurationError(f"{who} writes: name an empty graph, or none for a temporary one")
+
+
 @contextmanager
 def connected_graph(settings: Settings, patience_s: float = _COMMAND_PATIENCE_S) -> Iterator[Graph]:
     """The graph that the settings name, as it is."""

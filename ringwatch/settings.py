@@ -222,7 +222,7 @@ class Settings(BaseSettings):
 
     card_key: SecretStr | None = None
     retention_days: Positive = 90
-    resolution_ms: Positive = 60_000
+    resolution_ms: Annotated[int, Field(ge=1, le=60_000)] = 60_000  # rules allow for a minute
     graph: GraphSection = GraphSection()
     stream: StreamSection = StreamSection()
     rules: RulesSection = RulesSection()

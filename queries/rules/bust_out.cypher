@@ -1,7 +1,7 @@
 /*
 id = "bust_out"
 title = "First-party bust-out"
-version = 6
+version = 7
 status = "stable"
 severity = "critical"
 anchor = ["Account"]
@@ -167,7 +167,7 @@ CALL {
   RETURN sum(x.degree - 1) AS devices
 }
 WITH a, p, close, devices
-WHERE close + devices >= $min_accounts - 1
+WHERE close + devices >= $min_accounts - 1 OR (close > 0 AND devices > 0)
 CALL {
   WITH a, p
   MATCH (p)-[o:OWNS]->(c:Card)

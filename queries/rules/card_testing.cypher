@@ -1,7 +1,7 @@
 /*
 id = "card_testing"
 title = "Card testing"
-version = 7
+version = 8
 status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
@@ -244,7 +244,7 @@ WITH label, anchor, time, all_cards, declined_cards, new_cards, declined, window
      CASE WHEN quick THEN new_cards ELSE all_cards END AS tried,
      CASE WHEN quick THEN declined ELSE declined_cards END AS refused
 WITH label, anchor, time, window, mailboxes, quick, tried, refused,
-     (quick OR slow) AND tried * (refused - usual) >= $min_deviations * sqrt(usual * (1 - usual) * tried) AS stands_out
+     (quick OR slow) AND refused > usual AND tried * (refused - usual) >= $min_deviations * sqrt(usual * (1 - usual) * tried) AS stands_out
 WHERE stands_out OR size(mailboxes) > 0
 UNWIND [seen IN window WHERE CASE WHEN NOT stands_out THEN coalesce(seen.mailbox = mailboxes[0].id, false) AND seen.time > time - $mailbox_ms
                                   WHEN quick THEN seen.time > time - $window_ms ELSE seen.small END] AS seen

@@ -17,7 +17,7 @@ account gathers what several mules pass on.
 """
 source = "typology 9 of the catalogue, whose 48 hours are how long money rests; 5 to 10 accounts on each side as in AMLSim"
 blind_spots = """
-Money of which most goes back to accounts that it came from. Sums that are alike into an account that is older than
+Money that goes on to accounts most of which it came from. Sums that are alike into an account that is older than
 max_age_ms: rents, dues, or the price of something that does not exist. Money that leaves by card payments, or later, or
 to one account in less than min_parts parts, unless account_created tells that the account is new, or nobody does how
 old it is, it was never seen before the window and the sums differ. Accounts that have passed the hub cap. Money out

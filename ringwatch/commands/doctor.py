@@ -13,12 +13,15 @@ from rich.table import Table
 
 from graph import schema
 from graph.driver import Graph
-from graph.errors import RingwatchError
+from graph.errors import ConfigurationError, RingwatchError
 from graph.scores import last_pass
+from queries.lint import check
 from queries.operation import standing
+from queries.rule_set import RuleSet
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.wide import wide_console
 from ringwatch.composition import connected_graph, rules_for, tokenizer_for
+from ringwatch.rule_operation import rule_choice
 from ringwatch.settings import Settings, load
 from streaming.addresses import is_kafka, parse_kafka
 from streaming.alerts import rfc3339
@@ -102,8 +105,20 @@ def _graph(settings: Settings) -> list[Finding]:
         rings = RingStore(graph).count()
         counted = ", ".join(f"{count} {status}" for status, count in sorted(rings.items())) or "none"
         findings.append(Finding("rings", counted))
+        if settings.rules.folder is not None:
+            findings.append(_own_rules(settings, graph))
         findings += [_operation(graph), _scores(graph)]
     return findings
+
+
+def _own_rules(settings: Settings, graph: Graph) -> Finding:
+    """Whether a worker would take them up."""
+    what = "your rules on this graph"
+    try:
+        RuleSet(rule_choice(settings), lambda rule: check(rule, graph))
+    except ConfigurationError as error:
+        return Finding(what, str(error), "mend or disable what is named")
+    return Finding(what, "checked")
 
 
 def _operation(graph: Graph) -> Finding:

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from graph.errors import ConfigurationError
 from queries.fixtures import FIXTURES_FOLDER, contradictions, load_fixtures, replay
-from queries.lint import check
+from queries.lint import check, check_fixtures
 from queries.loader import load_rule
 from queries.spec import Rule
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.wide import wide_console
-from ringwatch.composition import opened_graph, rules_for
+from ringwatch.composition import opened_graph, refuse_history, rules_for
 from ringwatch.settings import Settings, load
 
 app = typer.Typer(help="List, show, check and test rules.", no_args_is_help=True)
@@ -98,8 +98,13 @@ def try_fixtures(
     settings = load(config, {"graph.address": graph or _APART})
     passed = failed = 0
     with opened_graph(settings) as connection:
+        refuse_history(connection, "a test of rules")
         for rule in _named(settings, rule_ids):
-            for case in load_fixtures(rule.id, _own_fixtures(settings, rule.id)):
+            cases = load_fixtures(rule.id, _own_fixtures(settings, rule.id))
+            for problem in check_fixtures(rule, cases):
+                failed += 1
+                typer.echo(f"{rule.id}: {problem}")
+            for case in cases:
                 namespace = f"{uuid.uuid4().hex[:8]}-"
                 wrong = contradictions(case, replay(case, connection, rule, namespace=namespace), namespace)
                 passed, failed = passed + (not wrong), failed + bool(wrong)

@@ -171,5 +171,5 @@ def _lines(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
                     yield decode(line)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, BadEvent) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, BadEvent) as error:
         raise ConfigurationError(f"{path}, line {number}: {error}") from error

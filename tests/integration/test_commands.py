@@ -176,6 +176,18 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
     assert "own/fixtures/mine.toml: missing" in ringwatch("rules", "test", "mine", "--config", "own.toml", code=2)
     shutil.copy(FIXTURES_FOLDER / "ip_hopping.toml", own / "fixtures" / "mine.toml")
     assert "0 failed" in ringwatch("rules", "test", "mine", "--config", "own.toml")
+    said = ringwatch("rules", "test", "mine", "--config", "own.toml", "--graph", "embedded:.ringwatch", code=2)
+    assert "a test of rules writes: name an empty graph" in said
+    assert "your rules on this graph" in ringwatch("doctor", "--config", "own.toml")
+    (own / "mine.cypher").write_text(
+        rule.replace("UNWIND $anchors AS a", "MERGE (n:New) WITH n UNWIND $anchors AS a")
+    )
+    assert "writes, or calls a procedure" in ringwatch("doctor", "--config", "own.toml", code=1)
+    (own / "mine.cypher").write_text(rule)
+    (ringwatch.folder / "spelled.toml").write_text("[rules.parameters.ip_hopping]\nwindow_ms = 3.6e6\n")
+    assert "0 failed" in ringwatch("rules", "test", "ip_hopping", "--config", "spelled.toml")
+    (ringwatch.folder / "spelled.toml").write_text("[rules.parameters.ip_hopping]\nmin_ips = 4.5\n")
+    assert "must be a whole number" in ringwatch("rules", "list", "--config", "spelled.toml", code=2)
     assert "card_testing: ok" in ringwatch("rules", "check")
     broken = ringwatch.folder / "broken.cypher"
     broken.write_text("MATCH (n) RETURN n")

@@ -96,3 +96,26 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.toml").write_text(text, encoding="utf-8")
     with pytest.raises(RuleError, match=r"r\.toml"):
         load_fixtures("r", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{ card = "c" }', "'at' is missing"),
+        ('{ at = "1m" }', "'card' is missing"),
+        ('{ at = "5 min", card = "c" }', "not a time"),
+        ('{ at = "1m", card = "c", amount = 12.5 }', "amount"),
+        ('{ at = "1m", card = "c", status = "ok" }', "status"),
+    ],
+)
+def test_a_story_that_cannot_be_told_is_named(tmp_path: Path, row: str, said: str) -> None:
+    case = f'name = "fires"\nexpect = "quiet"\nshows = "s"\ntransactions = [{row}]'
+    (tmp_path / "mine.toml").write_text(f"[[cases]]\n{case}\n")
+    with pytest.raises(RuleError, match="case 'fires'") as told:
+        load_fixtures("mine", tmp_path)
+    assert said in str(told.value)
+
+
+def test_a_member_is_a_role_a_label_and_an_id() -> None:
+    with pytest.raises(ValueError, match="not 'Device d'"):
+        story(members=["Device d"])

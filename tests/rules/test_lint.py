@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
@@ -51,11 +50,50 @@ def test_every_rule_starts_from_an_index_seek(tmp_path: Path, graph: Graph, star
     assert "anchored" in texts(spoilt, graph) or "index seek" in texts(spoilt, graph)
 
 
-@pytest.mark.parametrize("writing", ["MERGE (d:Device {id: a.id})", "MATCH (d:Device {id: a.id}) SET d.seen = 1"])
-def test_a_rule_that_writes_is_told_and_writes_nothing(tmp_path: Path, graph: Graph, writing: str) -> None:
-    body = BODY.replace("MATCH (d:Device {id: a.id})", f"{writing} WITH a")
-    assert re.search("writes|Writing", texts(load_rule(write_rule(tmp_path, body=body)), graph))
-    assert graph.read("MATCH (d:Device) RETURN d.id") == []
+@pytest.mark.parametrize(
+    "writing",
+    [
+        "MERGE (d:Device {id: a.id}) WITH a",
+        "MATCH (d:Device {id: a.id}) SET d.seen = 1 WITH a",
+        "CALL { WITH a merge (d:Device {id: 'new'}) RETURN d } WITH a",
+        "CALL db.labels() YIELD label WITH a",
+        "CALL apoc.create.node(a.id) YIELD node WITH a",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_rule_that_writes_is_told_and_writes_nothing(
+    tmp_path: Path, graph: Graph, writing: str, first: bool
+) -> None:
+    graph.write(lambda tx: tx.run("CREATE (d:Device {id: 'there'})"))
+    body = BODY.replace("MATCH (d:Device {id: a.id})", writing)
+    if first:
+        body = "MATCH (d:Device) SET d.seen = 1 WITH count(d) AS seen " + body
+    assert "writes, or calls a procedure" in texts(load_rule(write_rule(tmp_path, body=body)), graph)
+    assert graph.read("MATCH (d:Device) RETURN d.id AS id, d.seen AS seen") == [{"id": "there", "seen": None}]
+
+
+@pytest.mark.parametrize(
+    "spared", ["/* no CREATE */", "// DELETE\n", "WITH a, 'SET' AS `MERGE`, a.create AS created"]
+)
+def test_words_that_are_no_code_do_not_write(tmp_path: Path, spared: str) -> None:
+    body = BODY.replace("MATCH (d:Device {id: a.id})", f"{spared} MATCH (d:Device {{id: a.id}})")
+    assert texts(load_rule(write_rule(tmp_path, body=body))) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("LIMIT 100", "", "has no LIMIT"),
+        ("<-[:MADE]-(c:Card)", "<-[:MADE*]-(c:Card)", "path of any length"),
+        ("<-[:MADE]-(c:Card)", "<-[*2..]-(c:Card)", "path of any length"),
+    ],
+)
+def test_what_is_without_bound_is_told_by_the_text_alone(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in texts(load_rule(write_rule(tmp_path, body=BODY.replace(old, new, 1))))
+
+
+def test_what_is_no_query_is_told(tmp_path: Path, graph: Graph) -> None:
+    assert texts(load_rule(write_rule(tmp_path, body="SHOW INDEXES")), graph)
 
 
 @pytest.fixture

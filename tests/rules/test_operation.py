@@ -14,7 +14,7 @@ from graph.events import Entity, Transaction
 from graph.writer import GraphWriter, Written
 from queries import backlog, runner
 from queries.backlog import Backlog
-from queries.breaker import BreakerSettings
+from queries.breaker import Breaker, BreakerSettings, Turn
 from queries.loader import load_rule
 from queries.observer import Observer
 from queries.operation import Operation, standing
@@ -136,6 +136,25 @@ def test_with_time_enough_nothing_is_put_off(graph: Graph, rule: Rule) -> None:
     worker = Worker(graph, rule)
     assert devices(worker.batch(PAIRS, 1)) == DEVICES
     assert (worker.told.counts, worker.told.now, waiting(graph)) == ([], ({}, {}), 0)
+
+
+def test_an_anchor_with_many_runs_counts_once(graph: Graph, rule: Rule) -> None:
+    """Else the breaker would be told of fewer anchors than none."""
+    busy = [transaction(f"t{n}", f"c{n}", device="busy", event_time=NOON + n * 180 * MINUTE) for n in range(20)]
+    worker = Worker(graph, rule, slow=True)
+    seen: list[int] = []
+    after = Breaker.after
+    with pytest.MonkeyPatch.context() as patch:
+
+        def watched(self: Breaker, now: int, turn: Turn, settings: BreakerSettings) -> Breaker:
+            seen.append(turn.tested)
+            return after(self, now, turn, settings)
+
+        patch.setattr(Breaker, "after", watched)
+        worker.batch(busy, 1, NOON + 3600 * MINUTE)
+        worker.catch_up()
+    assert len(seen) > 1
+    assert set(seen) == {1}
 
 
 def test_what_is_put_off_is_found_later_and_is_the_same(graph: Graph, rule: Rule) -> None:

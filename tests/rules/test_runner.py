@@ -284,3 +284,44 @@ def test_a_late_payment_concerns_the_cards_that_were_there_too(graph: Graph) -> 
         "hmac:a": {NOON + 70 * MINUTE: 5 * MINUTE},
         "hmac:late": {NOON + 300 * MINUTE: 235 * MINUTE},
     }
+
+
+def found(**columns: Any) -> Row:
+    return {
+        "anchor_label": "Device",
+        "anchor": "d",
+        "time": NOON,
+        "device": "d",
+        "transactions": ["t"],
+        "cards": 3,
+        **columns,
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("device", 7),
+        ("device", {"id": "d"}),
+        ("transactions", [["t"]]),
+        ("transactions", {"id": "t"}),
+        ("cards", "three"),
+        ("cards", None),
+        ("cards", True),
+        ("time", "noon"),
+        ("anchor", None),
+    ],
+)
+def test_a_rule_that_returns_what_cannot_be_there_has_failed(rule: Rule, column: str, value: object) -> None:
+    told = Told()
+    runner = Runner(cast(Graph, Recording([found(**{column: value})])), [rule], told)
+    assert runner.run(Touches({"Device": {"d": [NOON]}}, {})) == []
+    assert told.failures == [rule.id]
+    with pytest.raises(ServiceError, match=f"as '{column}'"):
+        runner.evaluate(rule, Touches({"Device": {"d": [NOON]}}, {}))
+
+
+def test_what_a_rule_may_return_is_a_finding(rule: Rule) -> None:
+    runner = Runner(cast(Graph, Recording([found(device=["d", None], cards=2.5)])), [rule])
+    (finding,) = runner.run(Touches({"Device": {"d": [NOON]}}, {}))
+    assert finding.evidence == ("t",)
