@@ -4,9 +4,9 @@ So the touches up to one window after it are read back from the graph, to be tes
 their identifiers and devices: a late event at an e-mail, phone or address concerns every account that has it,
 one at a device every account whose cards used it, and one at an account, which may name none of them, those that
 share one with it; and by transfers, so that one at an account concerns those that its money may have reached
-since. Cards are tied by where they were together: a late event at a merchant that is no hub concerns those that
-paid there at the time; and those that were called fraud by the merchants at which they paid: a late event or a
-label of one concerns the labels of the others.
+since. Cards are tied by devices and IPs, and by where they were together: a late event at a merchant that is no
+hub concerns those that paid there at the time; and those that were called fraud by the merchants at which they
+paid: a late event or a label of one concerns the labels of the others.
 """
 
 from __future__ import annotations
@@ -139,7 +139,17 @@ _CONCERNED: dict[str, dict[str, str]] = {
             f"{_OF_ACCOUNT} WITH x.id AS id, t"
         ),
     },
-    "Card": {"Card": _of_cards(), "Merchant": _of_visitors()},
+    "Card": {
+        "Card": _of_cards(),
+        "Merchant": _of_visitors(),
+        **{
+            label: (
+                f"MATCH (i:{label} {{id: row.id}})<-[:USED]-(x:Card) WHERE i.is_hub = false {_OF_CARD}"
+                "WITH x.id AS id, t"
+            )
+            for label in ("Device", "IP")
+        },
+    },
     **{label: {label: _at_place(label)} for label in ("Device", "IP", "Merchant")},
     **{label: {label: _of_holders(label, "row.id")} for label in ("Address", "Email", "Phone")},
 }

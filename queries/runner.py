@@ -222,7 +222,7 @@ class Runner:
         windows: dict[str, int] = {}
         for rule in rules:
             for label in rule.header.anchor:
-                windows[label] = max(rule.window_ms, windows.get(label, 0))
+                windows[label] = max(rule.reach_ms(label), windows.get(label, 0))
         return {
             label: later_touches(self._graph, label, touches.late, window_ms)
             for label, window_ms in windows.items()
@@ -256,7 +256,7 @@ def _anchors(rule: Rule, touches: Touches, later: _Later) -> Iterator[Row]:
             if fitting is not None:
                 times = [time for time in times if (label, entity_id, time) in fitting]
             if entity_id in again:
-                retested = (touch for touch, ms in again[entity_id].items() if ms <= rule.window_ms)
+                retested = (touch for touch, ms in again[entity_id].items() if ms <= rule.reach_ms(label))
                 times = sorted({*times, *retested})
             for run in runs(times, rule.window_ms):
                 yield {"label": label, "id": entity_id, "first": run[0], "last": run[-1], "times": run}

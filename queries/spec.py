@@ -94,6 +94,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     anchor: list[str]
     gate: dict[str, str] = {}
     touch: TouchedBy | None = None
+    reach: dict[str, list[str]] = {}
     identity: Annotated[list[str], msgspec.Meta(min_length=1)]
     returns: dict[str, Column]
     budget_ms: Annotated[int, msgspec.Meta(ge=1)]
@@ -114,6 +115,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 raise ValueError(f"gate knows {', '.join(GATE_COUNTERS)} and {GATE_GAP}, not {counter!r}")
             if parameter not in self.params:
                 raise ValueError(f"gate compares {counter} with {parameter!r}, which is not in [params]")
+        for label, parameters in self.reach.items():
+            if label not in self.anchor or not self.params.keys() >= set(parameters):
+                raise ValueError(f"reach names an anchor and parameters of the rule, not {label!r}, {parameters}")
         if taken := _RESERVED & self.params.keys():
             raise ValueError(f"a parameter cannot be called {', '.join(sorted(taken))}")
         if (window := self.params.get("window_ms")) is None:
@@ -152,6 +156,11 @@ class Rule(msgspec.Struct, frozen=True):
     def window_ms(self) -> int:
         """How far before its touch a window begins, in milliseconds."""
         return int(self.parameters["window_ms"])
+
+    def reach_ms(self, label: str) -> int:
+        """How far back what happens at an anchor of a label can matter, in milliseconds."""
+        names = ("window_ms", *self.header.reach.get(label, ()))
+        return max(int(self.parameters[name]) for name in names)
 
     def with_parameters(self, values: Mapping[str, int | float]) -> Rule:
         """The same rule with some parameters set.

@@ -6,6 +6,7 @@ status = "stable"
 severity = "high"
 anchor = ["Device", "IP"]
 gate = { degree = "min_cards" }
+reach = { Device = ["young_ms", "mailbox_ms"] }
 identity = ["device", "ip"]
 budget_ms = 100
 rationale = """

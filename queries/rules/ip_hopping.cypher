@@ -6,6 +6,7 @@ status = "stable"
 severity = "medium"
 anchor = ["Card"]
 gate = { gap_ms = "window_ms" }
+reach = { Card = ["new_ms"] }
 identity = ["card"]
 budget_ms = 150
 rationale = """

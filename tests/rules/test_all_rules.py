@@ -15,6 +15,7 @@ from tests.engines import on
 RULES = load_rules()
 CASES = [(rule, case) for rule in RULES for case in load_fixtures(rule.id)]
 FIRING = [(rule, case) for rule, case in CASES if case.expect == "fires"]
+TOLD_ONE_BY_ONE = [(rule, case) for rule, case in FIRING if not case.labels and len(case.events()) < 120]
 PLAIN = [(rule, case) for rule, case in FIRING if case.name == "fires"]
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -77,13 +78,14 @@ def test_one_transaction_less_than_the_least_ring_is_no_ring(rule: Rule, case: C
 
 
 @on_one_engine
-@each(PLAIN)
+@each(TOLD_ONE_BY_ONE)
 def test_a_ring_whose_events_come_late_is_found_all_the_same(rule: Rule, case: Case, graph: Graph) -> None:
     events = case.events()
     ring = [event for event in events if id_of(event) in case.evidence]
     others = [event for event in events if id_of(event) not in case.evidence]
-    found = replay_events([*others, *reversed(ring)], graph, rule, batch=1)
-    assert contradictions(case, found) == []
+    said = contradictions(case, replay_events([*others, *reversed(ring)], graph, rule, batch=1))
+    # What was there before the rest came may have been a ring with something else in it.
+    assert [word for word in said if case.name == "fires" or word.startswith("missing")] == []
 
 
 @on_one_engine
