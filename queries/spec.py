@@ -39,6 +39,11 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.min <= self.default <= self.max:
             raise ValueError(f"default {self.default} must lie within min {self.min} and max {self.max}")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number, as Cypher wants for a range or a LIMIT."""
+        return all(isinstance(value, int) for value in (self.default, self.min, self.max))
+
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One returned column.
@@ -173,9 +178,9 @@ class Rule(msgspec.Struct, frozen=True):
                 raise ValueError(f"rule {self.id} has no parameter {name!r}")
             if not spec.min <= value <= spec.max:
                 raise ValueError(f"rule {self.id}: {name} = {value} lies outside {spec.min} … {spec.max}")
-            if isinstance(spec.default, int) and value != int(value):
+            if spec.is_whole and value != int(value):
                 raise ValueError(f"rule {self.id}: {name} = {value} must be a whole number")
-        whole = {name for name, spec in self.header.params.items() if isinstance(spec.default, int)}
+        whole = {name for name, spec in self.header.params.items() if spec.is_whole}
         set_to = {name: int(value) if name in whole else value for name, value in values.items()}
         return msgspec.structs.replace(self, parameters={**self.parameters, **set_to})
 
