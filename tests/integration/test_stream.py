@@ -151,10 +151,11 @@ def test_stages_together_find_what_one_process_finds(
 
 
 @on("arcadedb")
-def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, stream: Path) -> None:
+def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch) -> None:
     (ringwatch.folder / "ringwatch.toml").open("a").write("[log]\nlevel = 'warning'\n")
-    source = str(stream / "transactions.jsonl")
-    arguments = ("run", "--source", source, "--alerts", "alerts.jsonl")
+    long = ringwatch.folder / "long"  # enough for it to be ended in the middle
+    write(Simulation(5_000, 11, fraud_rate=0.1), long)
+    arguments = ("run", "--source", str(long / "transactions.jsonl"), "--alerts", "alerts.jsonl")
     worker = ringwatch.start(*arguments, "--report", "first.json")
     alerts = ringwatch.folder / "alerts.jsonl"
     _until(lambda: alerts.exists() and alerts.stat().st_size > 0)  # it runs, and may be ended
@@ -163,8 +164,9 @@ def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch, strea
     assert worker.returncode == 0, errors
     ringwatch(*arguments, "--report", "second.json")
     first, second = (json.loads((ringwatch.folder / f"{name}.json").read_text()) for name in ("first", "second"))
-    assert first["accepted"] + second["accepted"] == TRANSACTIONS
-    assert first["duplicates"] + second["duplicates"] == lines(stream) - TRANSACTIONS
+    assert first["accepted"] + second["accepted"] == 5_000
+    assert first["duplicates"] + second["duplicates"] == lines(long) - 5_000
+    assert second["accepted"] > 0
 
 
 @on("arcadedb")
