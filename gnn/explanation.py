@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.dataset import Dataset, own_features
+from gnn.features import pair_feature
 from gnn.storage import Scorer
 
 _MOST_FEATURES = 5
@@ -62,6 +63,8 @@ def without_entity(dataset: Dataset, row: int, kind: str) -> Dataset:
     nodes, arrival, later = dataset.nodes.copy(), dataset.arrival.copy(), dataset.later.copy()
     nodes[row, features.kinds.index(kind)] = -1
     arrival[row, _of_kind(features.names, kind)] = np.nan
+    met = {pair_feature(*pair) for pair in features.pairs if kind in pair}
+    arrival[row, [column for column, name in enumerate(features.names) if name in met]] = np.nan
     later[row, _of_kind(features.later_names, f"later_{kind}")] = np.nan
     return replace(dataset, nodes=nodes, arrival=arrival, later=later)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gnn.dataset import NEVER, Dataset
 from gnn.features import FeatureSet
 from gnn.live_features import LiveFeatures, named
-from gnn.sayings import Sayings
+from gnn.sayings import Sayings, heard_at
 from graph.events import Label, Transaction
 
 #: An entity by its kind and id.
@@ -77,7 +77,7 @@ class LiveGraph:
         payment = self._by_id.get(transaction.transaction_id)
         for label in labels if payment is not None else ():
             name = "fraud_known_at" if label.verdict == "fraud" else "legitimate_known_at"
-            setattr(payment, name, min(getattr(payment, name), label.time))
+            setattr(payment, name, min(getattr(payment, name), heard_at(label.time, transaction)))
 
     def reach(self, time: int) -> None:
         """Let everything happen that became known until a time (epoch ms)."""

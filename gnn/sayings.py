@@ -11,6 +11,11 @@ from graph.events import Label, Transaction
 Told = tuple[Transaction, Sequence[Label]]
 
 
+def heard_at(time: int, transaction: Transaction) -> int:
+    """When a payment is known for something that is said of a time: not before it has happened."""
+    return max(time, transaction.event_time + 1)
+
+
 class Sayings:
     """The first accusation of each payment; a payment that is accused twice is one fraud."""
 
@@ -23,7 +28,8 @@ class Sayings:
         times = [label.time for label in labels if label.verdict == "fraud"]
         if times and transaction.transaction_id not in self._accused:
             self._accused.add(transaction.transaction_id)
-            heapq.heappush(self._waiting, (min(times), transaction.transaction_id, transaction))
+            known_at = heard_at(min(times), transaction)
+            heapq.heappush(self._waiting, (known_at, transaction.transaction_id, transaction))
 
     def known_by(self, time: int) -> Iterator[tuple[Transaction, int]]:
         """Who has become known as a fraud until a time (epoch ms), and when; each is told once."""

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -28,6 +29,7 @@ import pyarrow.parquet as pq
 from gnn.batch_features import point_in_time_features
 from gnn.features import KINDS, feature_set
 from gnn.manifest import FILES, Manifest, describe
+from gnn.transfer import refuse_what_is_there
 from graph.errors import BadEvent, ConfigurationError, ServiceError
 from graph.events import Label, Transaction
 
@@ -66,8 +68,7 @@ def write_snapshot(
         ConfigurationError: there are no transactions, or the folder has something in it.
         ServiceError: the disk is full, say.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ConfigurationError(f"{out} is not empty: a snapshot is never changed")
+    refuse_what_is_there(out, "a snapshot")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=out.parent) as folder:
@@ -78,6 +79,8 @@ def write_snapshot(
             return manifest
     except OSError as error:
         raise ServiceError(f"the snapshot cannot be written to {out}: {error.strerror or error}") from error
+    except duckdb.Error as error:  # a full disk, too little memory
+        raise ServiceError(f"the snapshot cannot be written to {out}: {error}") from error
 
 
 def _written(
@@ -92,9 +95,8 @@ def _written(
     if not _write_rows(staged, _TRANSACTIONS, _transaction_rows(transactions)):
         raise ConfigurationError("there are no transactions to take a snapshot of")
     _write_rows(said, _LABELS, _label_rows(labels, left_out))
-    engine = ibis.duckdb.connect()
+    engine = ibis.duckdb.connect(temp_directory=str(folder / "spill"))
     try:
-        engine.raw_sql(f"SET temp_directory = '{folder / 'spill'}'")
         ordered = _ordered(engine.read_parquet(staged))
         ordered.to_parquet(folder / "transactions.parquet")
         history = engine.read_parquet(folder / "transactions.parquet")
@@ -158,11 +160,14 @@ def _ordered(staged: ir.Table) -> ir.Table:
 
 
 def _known(said: ir.Table, history: ir.Table) -> ir.Table:
-    """What was said of transactions in the history; the same word again counts from its first time."""
-    joined = said.join(history.select("seq", "transaction_id"), "transaction_id")
+    """What was said of transactions in the history; the same word again counts from its first time.
+
+    Whatever a label says (a date is its midnight), nobody knows of a transaction before it has happened.
+    """
+    joined = said.join(history.select("seq", "transaction_id", "time"), "transaction_id")
     return (
         joined.group_by("seq", "fraud")
-        .aggregate(known_at=joined.known_at.min())
+        .aggregate(known_at=ibis.greatest(joined.known_at, joined.time + 1).min())
         .order_by("seq", "known_at", "fraud")
     )
 

@@ -26,6 +26,7 @@ from gnn.network_storage import save
 from gnn.recipe import Recipe
 from gnn.storage import Scorer
 from gnn.store import Store
+from gnn.transfer import refuse_what_is_there
 from graph.errors import ConfigurationError, ServiceError
 
 #: The moments at which a transaction is scored, and the folders of their models.
@@ -64,8 +65,7 @@ def train(
             known fraud to learn from or to measure on.
         ServiceError: the disk is full, say, or checkpoints cannot be reached.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ConfigurationError(f"{out} is not empty: a model is never changed")
+    refuse_what_is_there(out, "a model")
     dataset, manifest = load_dataset(snapshot)
     names = TREES if trees_only else tuple(CONTENDERS)
     split, fraud = labelled_split(dataset, complaint_days)
@@ -137,16 +137,17 @@ def labelled_split(dataset: Dataset, complaint_days: int) -> tuple[Split, NDArra
     if not 0 < begin < mature:
         raise ConfigurationError(f"the snapshot is shorter than the {complaint_days} days that complaints take")
     known = int(dataset.times[begin])
-    train = np.arange(int(np.searchsorted(dataset.times, known - wait_ms, side="right")))
+    train = np.arange(min(begin, int(np.searchsorted(dataset.times, known - wait_ms, side="right"))))
     test = np.arange(begin, mature)
     fraud = np.where(np.arange(len(dataset)) < begin, dataset.fraud_by(known), dataset.fraud_by(end))
     split = Split(train, test)
     parts = {"to learn from": split.learned, "to validate on": split.validated, "to measure on": split.test}
     for purpose, rows in parts.items():
-        if (frauds := int(fraud[rows].sum())) < FEWEST_FRAUDS:
+        frauds = int(fraud[rows].sum())
+        if min(frauds, len(rows) - frauds) < FEWEST_FRAUDS:
             raise ConfigurationError(
                 f"of {len(rows):,} transactions {purpose} {frauds} are known to be fraud; "
-                f"{FEWEST_FRAUDS} are needed"
+                f"{FEWEST_FRAUDS} are needed, and as many that are not"
             )
     return split, fraud
 

@@ -17,6 +17,22 @@ from graph.errors import ConfigurationError
 MANIFEST, CARD = "manifest.json", "card.json"
 
 
+def refuse_what_is_there(folder: Path, what: str) -> None:
+    """Let nothing be written over.
+
+    Raises:
+        ConfigurationError: there is a file, or a folder that cannot be looked into or has something in it.
+    """
+    try:
+        is_empty = not any(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigurationError(f"{folder} is no folder for {what}: {error.strerror}") from error
+    if not is_empty:
+        raise ConfigurationError(f"{folder} is not empty: {what} is never changed")
+
+
 @contextmanager
 def fetched(address: str, seal: str) -> Iterator[Path]:
     """The folder at an address: itself, or a copy that is gone afterwards.

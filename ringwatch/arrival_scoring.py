@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from gnn.arrival_model import ArrivalModel
@@ -19,24 +21,36 @@ from streaming.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+_PAUSE_S = 60.0
+
 
 class ArrivalScoring:
     """Scores new payments for the writer; whatever fails here, the stream goes on without scores."""
 
-    def __init__(self, graph: Graph, promoted: PromotedModel, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        promoted: PromotedModel,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._graph = graph
         self._promoted = promoted
         self._metrics = metrics
+        self._clock = clock
         self._scorer: ArrivalScorer | None = None
+        self._taken: str | None = None
+        self._again_at = -math.inf
         self.refresh()
 
     def refresh(self) -> None:
-        """Take up another model if one was promoted.
+        """Take up another model if one was promoted; one that could not be taken up is tried again after a while.
 
         What it counts by is read back from the graph, unless the one before counted alike.
         """
-        version = self._promoted.version if self._promoted.refresh() else None
-        if version is None or self._promoted.folder is None:
+        self._promoted.refresh()
+        version = self._promoted.version
+        if version in (None, self._taken) or self._promoted.folder is None or self._clock() < self._again_at:
             return
         try:
             model = ArrivalModel(self._promoted.folder / "arrival")
@@ -47,7 +61,9 @@ class ArrivalScoring:
                 scorer = ArrivalScorer(model, version, known)
                 scorer.remember(labelled_transactions(self._graph))
                 self._scorer = scorer
+            self._taken = version
         except Exception:
+            self._again_at = self._clock() + _PAUSE_S
             self._failed()
 
     def describe(self, transactions: Sequence[Transaction], labels: Sequence[Label]) -> Mapping[str, Row]:

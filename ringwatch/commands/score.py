@@ -21,6 +21,7 @@ from ringwatch.settings import load
 from ringwatch.telemetry import Telemetry
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_S = 86_400
 
 
 def score(
@@ -64,8 +65,9 @@ def score(
 
 
 def _seconds(text: str) -> int:
-    if (match := re.fullmatch(r"([1-9]\d*)([smh])", text)) is None:
+    match = re.fullmatch(r"([1-9]\d{0,4})([smh])", text)
+    if match is None or (seconds := int(match[1]) * _UNITS_S[match[2]]) > _LONGEST_S:
         raise ConfigurationError(
-            f"--every is a number of seconds, minutes or hours like 60s, 5m or 1h, not {text!r}"
+            f"--every is a number of seconds, minutes or hours like 60s, 5m or 1h, up to a day, not {text!r}"
         )
-    return int(match[1]) * _UNITS_S[match[2]]
+    return seconds

@@ -39,7 +39,7 @@ def snapshot(
         typer.Option(metavar="COLUMN=VALUE", help="Instead of --labels: what a fraudulent row says."),
     ] = None,
     known_after_days: Annotated[
-        float, typer.Option(min=0, help="How long after a transaction what --fraud says became known.")
+        float, typer.Option(min=0, max=36_500, help="How long after a transaction what --fraud says became known.")
     ] = 7,
     mappings: Mappings = None,
     time_format: TimeFormat = None,

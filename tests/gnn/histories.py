@@ -44,7 +44,9 @@ def random_history(seed: int, count: int) -> tuple[list[Transaction], list[Label
         )
         if chance.random() < 0.2:
             verdict = chance.choice(["fraud", "legitimate"])
-            labels.append(label(f"t{number}", verdict == "fraud", time + chance.choice([0, 1000, 3 * DAY_MS])))
+            labels.append(
+                label(f"t{number}", verdict == "fraud", time + chance.choice([-DAY_MS, -1, 0, 1000, 3 * DAY_MS]))
+            )
     return transactions, labels
 
 

@@ -92,3 +92,18 @@ def test_a_payment_s_own_features_are_those_that_it_is_scored_by(
             assert model.what_if(dataset, row, own) == pytest.approx(
                 model.score(dataset, np.array([row])), abs=1e-5
             )
+
+
+def test_an_entity_is_left_out_with_all_that_it_had_to_do_with(dataset: Dataset) -> None:
+    kinds = dataset.features.kinds
+    row = int(np.flatnonzero((dataset.nodes >= 0).sum(axis=1) > 1)[-1])
+    for kind in (kind for column, kind in enumerate(kinds) if dataset.nodes[row, column] >= 0):
+        left = without_entity(dataset, row, kind)
+        names = dataset.features.names
+        about = [
+            column
+            for column, name in enumerate(names)
+            if name.startswith(f"{kind}_") or (name.endswith("_met") and kind in name.split("_"))
+        ]
+        assert np.isnan(left.arrival[row, about]).all()
+        assert not np.isnan(left.arrival[row]).all()

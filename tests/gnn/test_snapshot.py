@@ -50,18 +50,19 @@ def test_edges_and_nodes_are_the_entities_of_the_transactions(tmp_path: Path) ->
 def test_what_was_known_when(tmp_path: Path) -> None:
     transactions, _ = random_history(3, 3)
     ids = [t.transaction_id for t in transactions]
+    end = transactions[-1].event_time
     labels = [
-        label(ids[0], True, 100),
-        label(ids[0], False, 200),
-        label(ids[1], False, 50),
+        label(ids[0], True, end + 100),
+        label(ids[0], False, end + 200),
+        label(ids[1], False, end + 50),
         label("other", True, 1),
     ]
     write_snapshot(transactions, labels, tmp_path / "s", origin="test")
     dataset, manifest = load_dataset(tmp_path / "s")
     assert manifest.frauds == 1
-    assert dataset.fraud_by(99).tolist() == [False, False, False]
-    assert dataset.fraud_by(100).tolist() == [True, False, False]
-    assert dataset.fraud_by(200).tolist() == [False, False, False]
+    assert dataset.fraud_by(end + 99).tolist() == [False, False, False]
+    assert dataset.fraud_by(end + 100).tolist() == [True, False, False]
+    assert dataset.fraud_by(end + 200).tolist() == [False, False, False]
 
 
 def test_labels_that_are_left_out_are_counted_by_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +106,24 @@ def test_a_snapshot_is_never_overwritten_and_a_failure_leaves_nothing(tmp_path: 
     write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
     with pytest.raises(ConfigurationError, match="not empty"):
         write_snapshot(*random_history(1, 50), tmp_path / "s", origin="test")
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="is no folder for a snapshot"):
+        write_snapshot(*random_history(1, 50), tmp_path / "file", origin="test")
+
+
+def test_a_name_with_an_apostrophe_is_a_name(tmp_path: Path) -> None:
+    assert write_snapshot(*random_history(1, 50), tmp_path / "it's" / "s", origin="test").transactions == 50
+
+
+def test_nobody_knows_of_a_transaction_before_it_has_happened(tmp_path: Path) -> None:
+    transactions, _ = random_history(1, 50)
+    told = [label(one.transaction_id, True, one.event_time - ms) for ms, one in enumerate(transactions)]
+    write_snapshot(transactions, told, tmp_path / "s", origin="test")
+    dataset, _ = load_dataset(tmp_path / "s")
+    assert (dataset.fraud_known_at == dataset.times + 1).all()
 
 
 def test_the_command_reads_files_with_a_column_that_says_fraud(

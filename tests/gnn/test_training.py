@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def test_the_graph_tells_what_a_payment_by_itself_does_not(card: Card) -> None:
     # The first payment of a ring looks like anybody's when it arrives, and no longer when the others have come.
     at_arrival, later = (card.moments[moment].contenders["labels"].average_precision for moment in MOMENTS)
     assert later > at_arrival
+
+
+def test_what_is_measured_on_is_not_learned_from(folder: Path) -> None:
+    """Where times are dates, many payments are of the moment at which the measured part begins."""
+    dataset, _ = load_dataset(folder / "snapshot")
+    by_day = dataclasses.replace(dataset, times=dataset.times // DAY_MS * DAY_MS)
+    split, _ = labelled_split(by_day, 0)
+    assert split.train[-1] < split.test[0]
+
+
+def test_one_kind_alone_is_too_little_to_learn_from(folder: Path) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    accused = dataclasses.replace(dataset, fraud_known_at=dataset.times + 1)
+    with pytest.raises(ConfigurationError, match="10 are needed, and as many that are not"):
+        labelled_split(accused, 2)
 
 
 def test_a_network_learns_what_its_entities_did(card: Card) -> None:

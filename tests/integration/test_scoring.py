@@ -239,6 +239,24 @@ def test_a_promotion_is_taken_up_without_a_restart(
     assert {row["model"] for row in rows} == {first, second}
 
 
+def test_a_model_that_could_not_be_taken_up_is_tried_again_after_a_while(
+    graph: Graph, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, now = promote(model, tmp_path / "models"), [0.0]
+
+    def away(_: Graph) -> None:
+        raise Unavailable("the graph is away")
+
+    promoted = PromotedModel(open_registry(str(tmp_path / "models")), tmp_path / "cache")
+    with monkeypatch.context() as patched:
+        patched.setattr("ringwatch.arrival_scoring.labelled_transactions", away)
+        scoring = ArrivalScoring(graph, promoted, Metrics.create(), lambda: now[0])
+    for seconds, versions in ((1.0, set()), (61.0, {version})):
+        now[0] = seconds
+        scoring.refresh()
+        assert {row["risk_model"] for row in scoring.describe(RING, []).values()} == versions
+
+
 def test_the_hot_path_takes_up_a_promotion_with_what_it_has_counted(
     graph: Graph, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
