@@ -58,9 +58,12 @@ class Passes:
             changed.update(self.graph.entities(transaction))
         for transaction, labels in sorted(new, key=lambda told: (told[0].event_time, told[0].transaction_id)):
             known = self.graph.held(transaction.transaction_id)
-            if known is not None:  # what waits to be looked at is told again after a failure
+            if known is not None:  # told again after a failure, or written while others were remembered
                 changed.update(self.graph.entities(transaction))
-                due += [known] if known.time + self.later_ms < self.graph.now else []
+                if known.time + self.later_ms < self.graph.now:
+                    due.append(known)
+                elif not any(known is one for one in self._young):
+                    self._young.append(known)
                 continue
             due += self._grown_up(transaction.event_time)
             if len(due) >= _AT_ONCE:  # not much later, or their neighbours would be others

@@ -123,7 +123,7 @@ class Scoring:
         self._metrics = metrics
         self._model: _Model | None = None
         self._settled: deque[Payment] = deque(maxlen=_FOR_DRIFT)
-        self._unfinished: tuple[Passed, list[Waiting]] | None = None
+        self._unfinished: tuple[Passed, list[Waiting] | None] | None = None
         self._caught_up = False
 
     def once(self) -> Summary:
@@ -188,14 +188,15 @@ class Scoring:
         self._caught_up = before is not None and model.passes is before.passes
         return model
 
-    def _settle(self, model: _Model, passed: Passed, looked_at: list[Waiting]) -> tuple[int, int]:
+    def _settle(self, model: _Model, passed: Passed, looked_at: list[Waiting] | None) -> tuple[int, int]:
         """Write what a pass has scored, and make rings of it; returns how many nodes and findings."""
         version, passes = model.version, model.passes
         findings, scores = self._findings(passes, passed, version), self._scores(model, passed)
         self._store.write(scores, model=version, time=passed.moment)
         if findings:
             self._assembler.follow_up(Detection(findings, [], None), SCORES_LANE)
-        self._store.finish(looked_at, model=version, time=passed.moment)
+        if looked_at is not None:
+            self._store.finish(looked_at, model=version, time=passed.moment)
         for score in scores:
             self._metrics.scored_nodes.add(1, {"label": score.node.label})
         self._metrics.learned_findings.add(len(findings))
@@ -213,8 +214,8 @@ class Scoring:
         score = drift.pop("score")
         self._metrics.drift.replace({"score": score, "inputs": float(np.median(list(drift.values())))})
 
-    def _looked(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
-        """What was looked at, part by part, and what waits no longer once that is dealt with."""
+    def _looked(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting] | None]]:
+        """What was looked at, part by part, and what waits no longer once that is dealt with (``None``: go on)."""
         if not self._caught_up:
             yield from self._from_the_start(passes)
         elif self._unfinished is not None:  # a last look is not taken again
@@ -225,7 +226,8 @@ class Scoring:
             told, spoken = (list(transactions_by_id(self._graph, names)) for names in (new, spoken_of))
             yield passes.look(told, spoken), waiting
 
-    def _from_the_start(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting]]]:
+    def _from_the_start(self, passes: Passes) -> Iterator[tuple[Passed, list[Waiting] | None]]:
+        """All of history; until it is through, the graph does not count as scored, and a crash begins it anew."""
         scored_before = self._store.claim()
         waiting = self._store.waiting(_ALL)
         unscored = {name for one in waiting for name in one.transactions}
@@ -235,7 +237,7 @@ class Scoring:
             passes.remember(old)
             known = {transaction.transaction_id for transaction, _ in old}
             if new := [one for one in told if one[0].transaction_id not in known]:
-                yield passes.look(new), []
+                yield passes.look(new), None
         yield Passed(passes.graph.now, [], []), waiting
 
     def _scores(self, model: _Model, passed: Passed) -> list[Score]:

@@ -101,3 +101,15 @@ def test_a_word_on_a_payment_has_the_young_ones_of_its_entities_scored_again(
     passes.look(told)
     said = label(last.transaction_id, True, last.event_time + 1000)
     assert [one.transaction for one in passes.look([], [(last, [said])]).payments] == [last]
+
+
+def test_what_was_written_while_history_was_read_is_scored_all_the_same(dataset: Dataset, scorer: Scorer) -> None:
+    told = _told()
+    passes = _new(scorer, dataset)
+    passes.remember(told)
+    late = [t for t, _ in told if t.event_time + _LATER_MS >= told[-1][0].event_time]
+    assert late
+    waiting = [(transaction, ()) for transaction in late]
+    looked = [one.transaction for one in passes.look(waiting).payments]
+    assert sorted(one.transaction_id for one in looked) == sorted(one.transaction_id for one in late)
+    assert len(passes.look(waiting).payments) == len(late)  # once each, however often they are told

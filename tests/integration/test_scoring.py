@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -255,6 +256,30 @@ def test_a_model_that_could_not_be_taken_up_is_tried_again_after_a_while(
         now[0] = seconds
         scoring.refresh()
         assert {row["risk_model"] for row in scoring.describe(RING, []).values()} == versions
+
+
+def test_a_first_pass_that_is_cut_off_begins_anew(
+    graph: Graph, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringwatch.scoring._AT_ONCE", 10)
+    promote(model, tmp_path / "models")
+    write(graph, HONEST)
+    first = Beside(graph, tmp_path)
+    written = first.store.write
+    tries = iter([True, True, False])
+
+    def cut_off(*arguments: Any, **named: Any) -> None:
+        if not next(tries):
+            raise Unavailable("the graph is away")
+        written(*arguments, **named)
+
+    monkeypatch.setattr(first.store, "write", cut_off)
+    with pytest.raises(Unavailable):
+        first.scoring.once()
+    assert 0 < len(first.risks("Transaction")) < len(HONEST)
+    assert last_pass(graph) is None
+    assert Beside(graph, tmp_path, "another").scoring.once().payments >= len(HONEST)
+    assert len(first.risks("Transaction")) == len(HONEST)
 
 
 def test_the_hot_path_takes_up_a_promotion_with_what_it_has_counted(
