@@ -56,8 +56,11 @@ def check(rule: Rule, graph: Graph | None = None) -> list[Problem]:
     Raises:
         Unavailable: the graph is away.
     """
-    texts = [*_parameters(rule), *_written(rule)]
-    if graph is not None and not any(_WRITING.findall(_code(rule))):
+    code = _NO_CODE.sub(" ", rule.body)
+    texts = [*_parameters(rule), *_unbounded(code)]
+    if words := sorted({" ".join(word.upper().split()) for word in _WRITING.findall(code)}):
+        texts.append(f"writes, or calls a procedure: it has {', '.join(words)}")
+    elif graph is not None:
         try:
             texts += _plan(rule, graph)
         except Unavailable:
@@ -92,15 +95,8 @@ def _parameters(rule: Rule) -> Iterator[str]:
         yield f"declares {name!r} and never uses ${name}"
 
 
-def _code(rule: Rule) -> str:
-    return _NO_CODE.sub(" ", rule.body)
-
-
-def _written(rule: Rule) -> Iterator[str]:
-    """What the words alone show, whatever the engine."""
-    code = _code(rule)
-    if words := sorted({" ".join(word.upper().split()) for word in _WRITING.findall(code)}):
-        yield f"writes, or calls a procedure: it has {', '.join(words)}"
+def _unbounded(code: str) -> Iterator[str]:
+    """What the words alone show to be without bound, whatever the engine."""
     if path := _PATH_OF_ANY_LENGTH.search(code):
         yield f"follows a path of any length: {path[0]}"
     if not _LIMITED.search(code):

@@ -173,6 +173,7 @@ class Rule(msgspec.Struct, frozen=True):
         Raises:
             ValueError: an unknown parameter, or a value outside its bounds.
         """
+        parameters = dict(self.parameters)
         for name, value in values.items():
             if (spec := self.header.params.get(name)) is None:
                 raise ValueError(f"rule {self.id} has no parameter {name!r}")
@@ -180,9 +181,8 @@ class Rule(msgspec.Struct, frozen=True):
                 raise ValueError(f"rule {self.id}: {name} = {value} lies outside {spec.min} … {spec.max}")
             if spec.is_whole and value != int(value):
                 raise ValueError(f"rule {self.id}: {name} = {value} must be a whole number")
-        whole = {name for name, spec in self.header.params.items() if spec.is_whole}
-        set_to = {name: int(value) if name in whole else value for name, value in values.items()}
-        return msgspec.structs.replace(self, parameters={**self.parameters, **set_to})
+            parameters[name] = int(value) if spec.is_whole else value
+        return msgspec.structs.replace(self, parameters=parameters)
 
 
 class Member(msgspec.Struct, frozen=True, order=True):

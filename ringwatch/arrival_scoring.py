@@ -39,7 +39,6 @@ class ArrivalScoring:
         self._metrics = metrics
         self._clock = clock
         self._scorer: ArrivalScorer | None = None
-        self._taken: str | None = None
         self._again_at = -math.inf
         self.refresh()
 
@@ -49,8 +48,8 @@ class ArrivalScoring:
         What it counts by is read back from the graph, unless the one before counted alike.
         """
         self._promoted.refresh()
-        version = self._promoted.version
-        if version in (None, self._taken) or self._promoted.folder is None or self._clock() < self._again_at:
+        version, used = self._promoted.version, self._scorer and self._scorer.version
+        if version is None or version == used or self._promoted.folder is None or self._clock() < self._again_at:
             return
         try:
             model = ArrivalModel(self._promoted.folder / "arrival")
@@ -61,7 +60,6 @@ class ArrivalScoring:
                 scorer = ArrivalScorer(model, version, known)
                 scorer.remember(labelled_transactions(self._graph))
                 self._scorer = scorer
-            self._taken = version
         except Exception:
             self._again_at = self._clock() + _PAUSE_S
             self._failed()

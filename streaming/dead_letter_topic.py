@@ -83,12 +83,10 @@ class TopicPlaces:
     """
 
     def __init__(self, address: KafkaAddress, client: Mapping[str, str]) -> None:
-        try:
-            partition_count(address, client)
-        except ConfigurationError as error:
-            raise ServiceError(str(error)) from error
         self._address = address
-        self._consumer = _open_consumer(address, client)
+        self._client = client
+        self._consumer = _open_consumer(address, client)  # first: what is wrong with the settings is told as such
+        self._check()
 
     def seek(self, positions: Mapping[str, int]) -> None:
         """Continue each named partition (``topic/3``) at the given offset; the others are not read."""
@@ -103,13 +101,19 @@ class TopicPlaces:
         """Up to ``limit`` records, or what came within ``wait_s`` seconds or before the end of a partition."""
         records = []
         messages = self._consumer.consume(limit, wait_s)
-        if not messages:  # where nothing is, the broker says so
-            raise Unavailable(f"the broker at {self._address.bootstrap} does not answer")
+        if not messages:  # where nothing is, the broker says so: it is slow, or away
+            self._check()
         for message in messages:
             if message.error() is None:
                 partition = f"{message.topic()}/{message.partition()}"
                 records.append(Record(partition, message.offset() or 0, message.value(), message.timestamp()[1]))
         return records
+
+    def _check(self) -> None:
+        try:
+            partition_count(self._address, self._client)
+        except ConfigurationError as error:
+            raise ServiceError(str(error)) from error
 
     def close(self) -> None:
         """Disconnect."""

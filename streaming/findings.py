@@ -15,7 +15,7 @@ from streaming.addresses import KafkaAddress
 from streaming.detector import BatchMark, Detection, Evaluate
 from streaming.pipeline import Publish, nothing_to_publish
 from streaming.records import Batch, Record
-from streaming.topics import kafka_client
+from streaming.topics import hand_over, kafka_client
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Detection)
@@ -67,24 +67,13 @@ class FindingsForwarder:
             if error is not None:
                 failures.append(error.str())
 
+        poll = self._producer.poll
         for part in _parts(detection):
-            self._produce(_encoder.encode(part), delivered)
+            message = _encoder.encode(part)
+            hand_over(self._producer, self._topic, message, lambda: poll(0.1), partition=0, on_delivery=delivered)
+            poll(0)
         if self._producer.flush(_CALL_TIMEOUT_S) or failures:
             raise Unavailable(f"findings cannot be sent now: {failures[0] if failures else 'no answer'}")
-
-    def _produce(
-        self, message: bytes, delivered: Callable[[kafka.KafkaError | None, kafka.Message], None]
-    ) -> None:
-        while True:
-            try:
-                self._producer.produce(self._topic, message, partition=0, on_delivery=delivered)
-            except BufferError:
-                self._producer.poll(0.1)
-            except kafka.KafkaException as error:
-                raise ServiceError(f"the topic {self._topic} takes no findings: {error.args[0].str()}") from error
-            else:
-                self._producer.poll(0)
-                return
 
     def _mark(self, ends: Mapping[str, int]) -> None:
         BatchMark(self._checkpoints, "assembled", ends).set(self._graph)

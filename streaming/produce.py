@@ -19,7 +19,7 @@ from streaming import codec, labels
 from streaming.addresses import KafkaAddress
 from streaming.records import Record
 from streaming.sources.files import FileSource
-from streaming.topics import kafka_client, partition_count
+from streaming.topics import hand_over, kafka_client, partition_count, refused
 
 _BATCH = 500
 _DELIVERY_TIMEOUT_S = 30.0
@@ -120,15 +120,14 @@ class Topic:
             value, key = labels.encode(event), event.subject.id
         else:
             value, key = codec.encode(event), event.card
-        while True:
-            try:
-                self._producer.produce(self._address.topic, value, key, on_delivery=self._on_delivery)
-            except BufferError:
-                self.wait(0.1)
-            except kafka.KafkaException as error:
-                raise self._refused(error.args[0]) from error
-            else:
-                return
+        hand_over(
+            self._producer,
+            self._address.topic,
+            value,
+            lambda: self.wait(0.1),
+            key=key,
+            on_delivery=self._on_delivery,
+        )
 
     def wait(self, seconds: float) -> None:
         """Let time pass and see what was acknowledged.
@@ -163,7 +162,4 @@ class Topic:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise self._refused(self._failure)
-
-    def _refused(self, error: kafka.KafkaError) -> ServiceError:
-        return ServiceError(f"{self._address} does not take the events: {error.str()}")
+            raise refused(self._address.topic, self._failure)

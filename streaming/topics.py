@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from graph.errors import ConfigurationError, Unavailable
+from graph.errors import ConfigurationError, ServiceError, Unavailable
 from streaming.addresses import KafkaAddress
 
 _CALL_TIMEOUT_S = 10.0
@@ -27,6 +27,30 @@ def kafka_client(kind: type[Client], address: KafkaAddress, settings: Mapping[st
         return kind({**settings, "bootstrap.servers": address.bootstrap})
     except kafka.KafkaException as error:
         raise ConfigurationError(f"the settings of the Kafka client: {error.args[0].str()}") from error
+
+
+def hand_over(
+    producer: kafka.Producer, topic: str, value: bytes, wait: Callable[[], object], **options: Any
+) -> None:
+    """Give a message to a producer, and ``wait`` for as long as its queue is full.
+
+    Raises:
+        ServiceError: the topic does not take it, for good.
+    """
+    while True:
+        try:
+            producer.produce(topic, value, **options)
+        except BufferError:
+            wait()
+        except kafka.KafkaException as error:
+            raise refused(topic, error.args[0]) from error
+        else:
+            return
+
+
+def refused(topic: str, error: kafka.KafkaError) -> ServiceError:
+    """What is said of a message that a topic does not take."""
+    return ServiceError(f"the topic {topic} does not take a message: {error.str()}")
 
 
 def partition_count(address: KafkaAddress, client: Mapping[str, str]) -> int:

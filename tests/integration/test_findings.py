@@ -55,6 +55,7 @@ def test_a_wrong_setting_of_the_client_is_named(graph: Graph) -> None:
     for ask in (
         lambda: partition_count(address, wrong),
         lambda: ensure_topic(address, wrong, 1),
+        lambda: TopicPlaces(address, wrong),
         lambda: FindingsForwarder(graph, Checkpoints(graph, "group", "owner"), address, wrong),
     ):
         with pytest.raises(ConfigurationError, match=r"No such configuration property.*no\.such\.property"):
