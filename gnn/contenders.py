@@ -150,6 +150,14 @@ def best(field: Field, outcomes: Mapping[str, Outcome]) -> str:
     return next(name for name in scores if name == ahead or gain(actual, scores[name], scores[ahead])[0] <= 0)
 
 
+def outdone(field: Field, outcomes: Mapping[str, Outcome], promoted: str) -> list[str]:
+    """Those that cannot be promoted and are ahead of what is, beyond the noise, by the validated rows."""
+    actual = field.fraud[field.split.validated]
+    own = outcomes[promoted].validated.mean(axis=0)
+    others = {name: outcomes[name].validated.mean(axis=0) for name in outcomes if name not in SERVABLE}
+    return [name for name, scores in others.items() if gain(actual, own, scores)[0] > 0]
+
+
 def probabilities(field: Field, outcome: Outcome) -> tuple[Calibration, Scores]:
     """What an outcome's scores (the mean over seeds) mean by the validated rows, and so those of the test rows."""
     curve = calibrated(outcome.validated.mean(axis=0), field.fraud[field.split.validated])

@@ -60,6 +60,11 @@ class Window:
     bucket_ms: int
     buckets: int
 
+    @property
+    def reach_ms(self) -> int:
+        """How far back it goes at most."""
+        return (self.buckets + 1) * self.bucket_ms
+
 
 HOUR = Window("1h", 5 * _MINUTE_MS, 12)
 DAY = Window("1d", HOUR_MS, 24)

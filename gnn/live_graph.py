@@ -1,8 +1,8 @@
 """The latest of a graph as it grows, in memory: what a pass needs to score a payment as it was trained to.
 
 Of every entity the latest payments are held, each with its features at arrival; of what lies further back there
-are counts (:mod:`gnn.live_features`). Around a few payments that is a small :class:`~gnn.dataset.Dataset`, and
-models cannot tell it from a snapshot's.
+are counts (:mod:`gnn.live_features`). Entities that were silent for as long as counts reach are forgotten. Around
+a few payments that is a small :class:`~gnn.dataset.Dataset`, and models cannot tell it from a snapshot's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.dataset import NEVER, Dataset
-from gnn.features import FeatureSet
+from gnn.features import MEMORY, FeatureSet
 from gnn.live_features import LiveFeatures, named
 from gnn.sayings import Sayings, heard_at
 from graph.events import Label, Transaction
@@ -55,7 +55,13 @@ class LiveGraph:
         self._held: dict[Named, deque[Payment]] = {}
         self._by_id: WeakValueDictionary[str, Payment] = WeakValueDictionary()
         self._sayings = Sayings()
+        self._forgotten_at = 0
         self.now = 0
+
+    @property
+    def known(self) -> int:
+        """Of how many entities payments are held."""
+        return len(self._held)
 
     def held(self, transaction_id: str) -> Payment | None:
         """The payment of an id, as long as it is held."""
@@ -84,6 +90,15 @@ class LiveGraph:
         for accused, known_at in self._sayings.known_by(time):
             self._counts.observe_fraud(accused, known_at)
         self.now = max(self.now, time)
+        if self.now - self._forgotten_at >= MEMORY.bucket_ms:
+            self._forget(self.now - MEMORY.reach_ms)
+
+    def _forget(self, before: int) -> None:
+        """Let go of whom nothing was heard since a time (epoch ms)."""
+        self._forgotten_at = self.now
+        self._held = {
+            entity: held for entity, held in self._held.items() if max(one.time for one in held) >= before
+        }
 
     def look_again(self, payment: Payment, time: int) -> None:
         """Describe a payment's entities as they are at a time up to which every payment has been taken."""

@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 from gnn.card import Card, MomentCard, write_card
 from gnn.checkpoints import Checkpoints
-from gnn.contenders import CONTENDERS, TREES, Field, Outcome, Split, best, compete, fit_now, probabilities
+from gnn.contenders import (
+    CONTENDERS,
+    TREES,
+    Field,
+    Outcome,
+    Split,
+    best,
+    compete,
+    fit_now,
+    outdone,
+    probabilities,
+)
 from gnn.dataset import NEVER, Dataset, load_dataset, own_features
 from gnn.drift import Baseline
 from gnn.measures import is_kept_steep, measure, reliability
@@ -58,7 +69,8 @@ def train(
     """Train on a snapshot and write the best contenders into a new folder, with their card; returns the card.
 
     A run that was cut off goes on from its ``checkpoints``, and ends with the same model. ``told`` hears what is
-    being done, ``warned`` that complaints take longer than is assumed, and that scores are no good probabilities.
+    being done, ``warned`` that complaints take longer than is assumed, that something does better than what is
+    promoted, and that scores are no good probabilities.
 
     Raises:
         ConfigurationError: the snapshot is none or damaged, the folder has something in it, or there is too little
@@ -88,6 +100,10 @@ def train(
                 said = partial(_say, told, moment)
                 outcomes = compete(field, seeds, said, fitted, names)
                 scorer, cards[moment], baseline = _promoted(field, outcomes)
+                if ahead := outdone(field, outcomes, scorer.contender):
+                    warned(
+                        f"{moment}: {' and '.join(ahead)} did better than {scorer.contender}, which is promoted"
+                    )
                 if is_kept_steep(scorer.calibration):
                     warned(
                         f"{moment}: the fraud among the validation rows hardly follows the scores, as when most "

@@ -31,6 +31,18 @@ class RuleChoice:
     disabled: frozenset[str] = frozenset()
     parameters: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict)
 
+    def read(self, path: Path) -> Rule:
+        """The rule in a file, with these parameters.
+
+        Raises:
+            RuleError: it is no rule, or has no such parameters.
+        """
+        rule = load_rule(path)
+        try:
+            return rule.with_parameters(self.parameters.get(rule.id, {}))
+        except ValueError as error:
+            raise RuleError(f"settings: {error}") from error
+
 
 class Refresh(NamedTuple):
     """What has changed since the last look: ids that run anew or no more, and file → why it was refused."""
@@ -60,7 +72,7 @@ class RuleSet:
         self._inspect = inspect
         self._stamps = {folder: _look(folder) for folder in choice.folders}
         self._files = {
-            path: self._read(path) if folder == RULES_FOLDER else self._inspected(path)
+            path: choice.read(path) if folder == RULES_FOLDER else self._inspected(path)
             for folder, stamps in self._stamps.items()
             for path in stamps
         }
@@ -86,7 +98,7 @@ class RuleSet:
         files: dict[Path, Rule] = {}
         for folder, found in stamps.items():
             for path, stamp in found.items():
-                known = self._files.get(path)
+                known = self._files.get(path) or self._renamed(folder, stamp, found)
                 if self._stamps[folder].get(path) != stamp:
                     try:
                         files[path] = self._inspected(path)
@@ -98,6 +110,13 @@ class RuleSet:
                 if known is not None:
                     files[path] = known
         return self._take(stamps, files, refused)
+
+    def _renamed(self, folder: Path, stamp: _Stamp, found: Mapping[Path, _Stamp]) -> Rule | None:
+        """The rule of a file that is no longer there under the name that it had."""
+        gone = self._stamps[folder].keys() - found.keys()
+        return next(
+            (self._files.get(path) for path in gone if self._stamps[folder][path].inode == stamp.inode), None
+        )
 
     def _take(
         self, stamps: dict[Path, dict[Path, _Stamp]], files: dict[Path, Rule], refused: dict[Path, str]
@@ -126,15 +145,8 @@ class RuleSet:
     def _runs(self, rule: Rule) -> bool:
         return rule.id not in self._choice.disabled and rule.header.status != "deprecated"
 
-    def _read(self, path: Path) -> Rule:
-        rule = load_rule(path)
-        try:
-            return rule.with_parameters(self._choice.parameters.get(rule.id, {}))
-        except ValueError as error:
-            raise RuleError(f"settings: {error}") from error
-
     def _inspected(self, path: Path) -> Rule:
-        rule = self._read(path)
+        rule = self._choice.read(path)
         if self._runs(rule) and (problems := self._inspect(rule)):
             raise RuleError(f"{path}: {'; '.join(map(str, problems))}")
         return rule

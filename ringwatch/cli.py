@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -47,6 +49,7 @@ app.add_typer(vertex.app, name="vertex")
 
 def main() -> None:
     """Run a command; errors that a user can mend end in one line, never in a traceback."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except ConfigurationError as error:
@@ -55,6 +58,11 @@ def main() -> None:
         _fail(error, 1)
     except KeyboardInterrupt:
         _fail("interrupted", 1)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Asked to end: by way of whatever cleans up, unlike what a signal does by itself."""
+    sys.exit(128 + number)
 
 
 def _fail(error: object, code: int) -> None:

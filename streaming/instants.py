@@ -19,28 +19,36 @@ EARLIEST_MS = (datetime(1990, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseco
 _SECONDS_BELOW = 10**11  # as seconds this is the year 5138, as milliseconds 1973
 _ABSURD = 10**16
 
+#: As the CF conventions write time coordinates: data sets that hide when they began count from there.
+_COUNTED = re.compile(r"(days|hours|minutes|seconds|milliseconds) since (\S.*)")
+
 
 class Instants:
     """Reads times, and refuses those that cannot be true now.
 
     ``time_format`` (as for ``strptime``) says how strings are spelled; without one they are RFC 3339 or epoch
-    numbers. A time without an offset is UTC. ``now`` is the wall clock in epoch milliseconds.
+    numbers. One like ``hours since 2025-01-01`` says what numbers count. A time without an offset is UTC. ``now``
+    is the wall clock in epoch milliseconds.
+
+    Raises:
+        ConfigurationError: the format is neither.
     """
 
     def __init__(self, time_format: str | None, now: Callable[[], int]) -> None:
-        if time_format is not None:
+        self._counted = None if time_format is None else _counted(time_format)
+        if time_format is not None and self._counted is None:
             try:
                 datetime.strptime(datetime.now(UTC).strftime(time_format), time_format)  # noqa: DTZ007
             except (ValueError, re.error) as error:
                 raise ConfigurationError(f"the time format {time_format!r} is not valid: {error}") from None
-        self._time_format = time_format
+        self._time_format = time_format if self._counted is None else None
         self._now = now
 
     def read_event_time(self, value: Any) -> int | None:
         """When it happened: between 1990 and a day from now."""
         time_ms = self._read(value)
         if time_ms is not None and time_ms < EARLIEST_MS:
-            raise BadEvent("implausible_time", "is before 1990")
+            raise BadEvent("implausible_time", "is before 1990 (is it counted from some day?)")
         return time_ms
 
     def read_account_created(self, value: Any) -> int | None:
@@ -54,7 +62,7 @@ class Instants:
         elif isinstance(value, datetime):
             time_ms = _since_epoch(value)
         else:
-            time_ms = _from_epoch(read_number(value))
+            time_ms = self._from_number(read_number(value))
         if time_ms is not None and time_ms > self._now() + _DAY_MS:
             raise BadEvent("implausible_time", "is more than a day from now")
         return time_ms
@@ -70,7 +78,29 @@ class Instants:
             raise BadEvent("bad_time", "has not the expected format") from None
         except BadEvent:
             raise BadEvent("bad_time", "is neither RFC 3339 nor an epoch") from None
-        return _from_epoch(number)
+        return self._from_number(number)
+
+    def _from_number(self, number: Decimal | None) -> int | None:
+        if number is None or number.is_nan():
+            return None
+        if not -_ABSURD < number < _ABSURD:
+            raise BadEvent("implausible_time", "is too far away")
+        if self._counted is not None:
+            unit, origin_ms = self._counted
+            return origin_ms + int(number * (unit // timedelta(milliseconds=1)))
+        return int(number * 1000) if -_SECONDS_BELOW < number < _SECONDS_BELOW else int(number)
+
+
+def _counted(time_format: str) -> tuple[timedelta, int] | None:
+    """What numbers count, and from when on (epoch ms), if that is what a time format says."""
+    said = _COUNTED.fullmatch(time_format)
+    if said is None:
+        return None
+    unit, origin = said.groups()
+    try:
+        return timedelta(**{unit: 1}), _since_epoch(datetime.fromisoformat(origin))
+    except ValueError:
+        raise ConfigurationError(f"the time format {time_format!r} names no date: try 2025-01-01") from None
 
 
 def _since_epoch(moment: datetime) -> int:
@@ -78,11 +108,3 @@ def _since_epoch(moment: datetime) -> int:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
     return since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
-
-
-def _from_epoch(number: Decimal | None) -> int | None:
-    if number is None or number.is_nan():
-        return None
-    if not -_ABSURD < number < _ABSURD:
-        raise BadEvent("implausible_time", "is too far away")
-    return int(number * 1000) if -_SECONDS_BELOW < number < _SECONDS_BELOW else int(number)

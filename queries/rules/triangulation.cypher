@@ -1,7 +1,7 @@
 /*
 id = "triangulation"
 title = "Triangulation"
-version = 5
+version = 6
 status = "stable"
 severity = "high"
 anchor = ["Device"]
@@ -20,7 +20,8 @@ both, and had the address before the window or does not tell where the card is b
 account is its own business (account_takeover_fan_in looks after those that were taken over). A device at one merchant,
 on one IP, for which nobody tells a billing address, is taken for the merchant's. So where guests order and nobody tells
 their billing addresses, the first customers of a kiosk or a call centre on a new device look alike until it passes the
-hub cap. The mailboxes to which orders are confirmed tie one device of a scheme to the next, but only those of accounts
+hub cap; of such guests only doors count, and an address to which more than max_residents other cards have had things
+sent from elsewhere is a region or a depot. The mailboxes to which orders are confirmed tie one device of a scheme to the next, but only those of accounts
 no older than max_age_ms (an older one's is a victim's) are told: the graph keeps no guest's. Orders that go through a
 warehouse or that name no address. Of one hour only the first max_per_hour transactions at the device are read, and of
 these the first max_per_pair of each card and address.
@@ -79,6 +80,10 @@ fixture = "second_homes"
 name = "an agent to whom the clients' cards are billed, on a laptop that friends have used"
 fixture = "agency"
 
+[[false_positives]]
+name = "guests whose device is told by its model, and whose address by its region"
+fixture = "models_and_regions"
+
 [params.window_ms]
 default = 604800000
 min = 600000
@@ -120,6 +125,12 @@ default = 1
 min = 1
 max = 50
 meaning = "cards that are billed to one address; where more are, for one account and one mailbox, it is an agent's"
+
+[params.max_residents]
+default = 3
+min = 1
+max = 50
+meaning = "other cards that paid, elsewhere and by then, for deliveries to an address that guests name who tell no billing address; with more it is no door"
 
 [params.max_per_hour]
 default = 2000
@@ -208,6 +219,16 @@ UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.unt
         AND coalesce(seen.billing, '') <> seen.address AND NOT coalesce(seen.billing, '') IN agencies
         AND none(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms AND owner.since <=
                  CASE WHEN seen.billing IS NULL THEN time ELSE time - $window_ms - 60000 END)] AS seen
+CALL {
+  WITH device, window, seen
+  UNWIND CASE WHEN all(one IN window WHERE one.account IS NULL AND one.billing IS NULL) THEN [seen.address] ELSE [] END AS id
+  MATCH (:Address {id: id})<-[:SHIPPED_TO]-(t:Transaction)<-[:MADE]-(c:Card)
+  WHERE t.time <= seen.time AND c.id <> seen.card AND NOT coalesce(t.device_hour, '') STARTS WITH device + '|'
+  WITH DISTINCT c LIMIT $max_residents + 1
+  RETURN count(c) AS residents
+}
+WITH device, time, pairs, untold, one_to_one, seen, residents
+WHERE residents <= $max_residents
 WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
      count(DISTINCT seen.merchant) AS merchants, count(DISTINCT seen.ip) AS ips, count(seen.billing) AS billed,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,

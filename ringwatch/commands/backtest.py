@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from graph.errors import ConfigurationError, ServiceError
-from queries.loader import load_rule
+from graph.errors import ServiceError
 from queries.spec import Rule
 from ringwatch import logs
 from ringwatch.backtest import Backtest, opened_backtest
@@ -22,6 +21,7 @@ from ringwatch.commands.run import write_report
 from ringwatch.commands.signals import on_termination
 from ringwatch.commands.wide import wide_console
 from ringwatch.composition import RunOptions
+from ringwatch.rule_operation import rule_choice
 from ringwatch.settings import Settings, load
 from ringwatch.telemetry import Telemetry
 from streaming.mapping import parse_mapping
@@ -45,7 +45,7 @@ def backtest(
     """Replay history with one rule, and say what it would have found, day by day."""
     settings = load(config, {"graph.address": graph or _APART})
     logs.configure(settings.log.level, settings.log.format)
-    chosen = _with_settings(load_rule(rule), settings)
+    chosen = rule_choice(settings).read(rule)
     options = RunOptions(
         source=source,
         mapping=parse_mapping([*(mappings or []), *(more_mappings or [])]),
@@ -62,13 +62,6 @@ def backtest(
     wide_console().print(_table(summary))
     if failures:
         raise ServiceError(f"{chosen.id} failed on {failures} batches, so this is not all: the log says why")
-
-
-def _with_settings(rule: Rule, settings: Settings) -> Rule:
-    try:
-        return rule.with_parameters(settings.rules.parameters.get(rule.id, {}))
-    except ValueError as error:
-        raise ConfigurationError(f"settings: {error}") from error
 
 
 def _replayed(settings: Settings, options: RunOptions, rule: Rule) -> tuple[dict[str, Any], int]:

@@ -33,5 +33,8 @@ Models = Annotated[
 ]
 TimeFormat = Annotated[
     str | None,
-    typer.Option(help="strptime format of times that are neither RFC 3339 nor epoch; no offset means UTC."),
+    typer.Option(
+        help="strptime format of times that are neither RFC 3339 nor epoch, or e.g. 'hours since 2025-01-01' if "
+        "numbers count those; no offset means UTC."
+    ),
 ]

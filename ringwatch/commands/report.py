@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +37,8 @@ def quality(
         raise ConfigurationError(f"report needs what `pip install 'ringwatch[gnn]'` brings: {error}") from error
     chosen = list(quality_sets(data, [name.strip() for name in sets.split(",")]))
     console = wide_console()
+    with _written_to(out):
+        tempfile.TemporaryFile(dir=out).close()  # what cannot be written is better known now than after the work
     doing, standings = ["starting"], []
     with shown_progress(lambda: doing[-1]):
         for one in chosen:
@@ -41,10 +46,21 @@ def quality(
                 console.print(report.table(standing))
                 standings.append(standing)
     found = report.quality_report(standings)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with _written_to(out):
         (out / "quality.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
         (out / "quality.md").write_text(report.markdown(found), encoding="utf-8")
+    console.print(f"written: {out / 'quality.json'} and {out / 'quality.md'}")
+
+
+@contextmanager
+def _written_to(out: Path) -> Iterator[None]:
+    """A folder that is made if need be, and written to.
+
+    Raises:
+        ConfigurationError: it cannot be.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise ConfigurationError(f"the report cannot be written to {out}: {error.strerror}") from error
-    console.print(f"written: {out / 'quality.json'} and {out / 'quality.md'}")

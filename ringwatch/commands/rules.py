@@ -13,11 +13,11 @@ from rich.text import Text
 from graph.errors import ConfigurationError
 from queries.fixtures import FIXTURES_FOLDER, contradictions, load_fixtures, replay
 from queries.lint import check, check_fixtures
-from queries.loader import load_rule
 from queries.spec import Rule
 from ringwatch.commands.options import ConfigFile, GraphAddress
 from ringwatch.commands.wide import wide_console
 from ringwatch.composition import opened_graph, refuse_history, rules_for
+from ringwatch.rule_operation import rule_choice
 from ringwatch.settings import Settings, load
 
 app = typer.Typer(help="List, show, check and test rules.", no_args_is_help=True)
@@ -74,7 +74,7 @@ def check_rules(
 ) -> None:
     """Check that rules are well formed, and ask an engine what it makes of them."""
     settings = load(config, {"graph.address": graph or _APART})
-    rules = [load_rule(file) for file in files] if files else rules_for(settings)
+    rules = [rule_choice(settings).read(file) for file in files] if files else rules_for(settings)
     failed = False
     with opened_graph(settings) as connection:
         for rule in rules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from gnn.calibration import Calibration
 from gnn.dataset import Dataset
@@ -101,6 +102,19 @@ def test_a_word_on_a_payment_has_the_young_ones_of_its_entities_scored_again(
     passes.look(told)
     said = label(last.transaction_id, True, last.event_time + 1000)
     assert [one.transaction for one in passes.look([], [(last, [said])]).payments] == [last]
+
+
+def test_who_was_silent_for_longer_than_counts_reach_is_forgotten(dataset: Dataset) -> None:
+    graph = LiveGraph(dataset.features)
+    first, second = (one for one, _ in _told()[:2])
+    graph.take(first)
+    graph.tell(first, [label(first.transaction_id, True, first.event_time + DAY_MS)])
+    years_later = [replace(second, event_time=first.event_time + days * DAY_MS) for days in (300, 500, 800)]
+    for again, entities in zip(years_later, (first, second, second), strict=True):
+        graph.take(replace(again, transaction_id=str(again.event_time)))
+        named = {*graph.entities(entities), *graph.entities(second)}
+        assert graph.known == len(named)
+    assert graph.held(first.transaction_id) is None
 
 
 def test_what_was_written_while_history_was_read_is_scored_all_the_same(dataset: Dataset, scorer: Scorer) -> None:

@@ -161,3 +161,16 @@ def test_a_container_that_is_killed_goes_on_from_what_it_had(snapshot: Path, buc
         registry = open_registry(f"{bucket}/models")
         version = registry.register(trained)
         assert files(registry.fetch(version.name, tmp_path / "cache")) == files(trained)
+
+
+def test_a_run_that_is_asked_to_end_leaves_nothing_behind(snapshot: Path, tmp_path: Path) -> None:
+    command = ["train", "--snapshot", str(snapshot), "--out", str(tmp_path / "model"), "--complaint-days", "2"]
+    with subprocess.Popen([sys.executable, "-m", "ringwatch", *command]) as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 143
+    assert list(tmp_path.iterdir()) == []

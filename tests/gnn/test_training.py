@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import ringwatch
 from gnn.card import Card, write_card
-from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best
+from gnn.contenders import CONTENDERS, SERVABLE, Field, Outcome, best, outdone
 from gnn.dataset import Dataset, load_dataset
 from gnn.learning import ask, learn
 from gnn.measures import calibrated, gain, is_kept_steep, measure, reliability
@@ -101,6 +101,20 @@ def test_the_simplest_is_promoted_unless_another_is_ahead_beyond_the_noise(
         return Outcome([], scores, scores)
 
     assert best(field, {name: outcome(share) for name, share in reversed(seen.items())}) == promoted
+
+
+def test_what_does_better_than_what_is_promoted_and_cannot_be_is_named(folder: Path) -> None:
+    dataset, _ = load_dataset(folder / "snapshot")
+    split, fraud = labelled_split(dataset, 2)
+    field = Field(dataset, fraud, split, RECIPE, later=False)
+    actual = fraud[split.validated]
+    noise = np.random.default_rng(0).uniform(size=len(actual))
+    outcomes = {
+        name: Outcome([], (share * actual + noise)[None], noise[None])
+        for name, share in {"one count": 0.9, "row": 0.3, "labels": 0.3, "network": 0.9}.items()
+    }
+    assert outdone(field, outcomes, "labels") == ["one count"]
+    assert outdone(field, outcomes, "network") == []
 
 
 def test_a_gain_is_nothing_beside_oneself_and_beyond_the_noise_where_it_is_large() -> None:

@@ -188,6 +188,8 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
     assert "0 failed" in ringwatch("rules", "test", "ip_hopping", "--config", "spelled.toml")
     (ringwatch.folder / "spelled.toml").write_text("[rules.parameters.ip_hopping]\nmin_ips = 4.5\n")
     assert "must be a whole number" in ringwatch("rules", "list", "--config", "spelled.toml", code=2)
+    shipped = str(RULES_FOLDER / "ip_hopping.cypher")
+    assert "must be a whole number" in ringwatch("rules", "check", shipped, "--config", "spelled.toml", code=2)
     assert "card_testing: ok" in ringwatch("rules", "check")
     broken = ringwatch.folder / "broken.cypher"
     broken.write_text("MATCH (n) RETURN n")

@@ -130,6 +130,19 @@ def test_an_invalid_file_is_refused_once_and_the_old_rule_stays(
     assert rules.refused == {}
 
 
+def test_a_file_that_is_renamed_without_its_id_is_refused_and_its_rule_stays(tmp_path: Path) -> None:
+    path = write_rule(tmp_path)
+    rules = chosen(tmp_path)
+    renamed = path.rename(tmp_path / "many_cards.cypher")
+    taken, removed, refused = rules.refresh()
+    assert (taken, removed, list(refused)) == ([], [], [renamed])
+    assert "set it to the file's stem" in refused[renamed]
+    assert rules.refresh() == ([], [], {})
+    assert versions(rules) == {"shared_device": 1}
+    write_rule(tmp_path, NEWER.replace('"shared_device"', '"many_cards"'), name="many_cards")
+    assert rules.refresh() == (["many_cards"], ["shared_device"], {})
+
+
 def test_rules_whose_folder_cannot_be_read_for_now_stay(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     folder.mkdir()

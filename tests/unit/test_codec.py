@@ -293,6 +293,34 @@ def test_an_account_may_be_older_than_card_payments_but_not_younger_than_today()
     assert refusal(LEAST | {"account_created": NOW + 48 * HOUR}).reason == "implausible_time"
 
 
+@pytest.mark.parametrize(
+    ("time_format", "number"),
+    [
+        ("seconds since 2025-06-14", 129_600),
+        ("seconds since 2025-06-14", "129600"),
+        ("hours since 2025-06-15", Decimal(12)),
+        ("hours since 2025-06-15", 12.0),
+        ("days since 2025-06-14T14:00:00+02:00", 1),
+        ("milliseconds since 2025-06-15 12:00", 0),
+        ("minutes since 2025-06-15T12:01:00Z", -1),
+        ("hours since 2025-06-15", "2025-06-15T12:00:00Z"),
+    ],
+)
+def test_times_may_be_counted_from_a_day(time_format: str, number: Any) -> None:
+    counting = codec(time_format=time_format)
+    assert counting.decode(LEAST | {"event_time": number}).event_time == 1_749_988_800_000
+    with pytest.raises(BadEvent, match="is too far away"):
+        counting.decode(LEAST | {"event_time": 10**20})
+    with pytest.raises(BadEvent, match="is more than a day from now"):
+        counting.decode(LEAST | {"event_time": 10**15})
+
+
+def test_the_day_that_times_are_counted_from_must_be_one() -> None:
+    for wrong in ("hours since noon", "days since 2025-13-01"):
+        with pytest.raises(ConfigurationError, match="names no date: try 2025-01-01"):
+            codec(time_format=wrong)
+
+
 def test_a_time_format_is_for_strings() -> None:
     american = codec(time_format="%m/%d/%Y %H:%M")
     read = american.decode(LEAST | {"event_time": "6/15/2025 12:00", "account_created": "1/1/2020 0:00"})
