@@ -164,7 +164,7 @@ class DeadLetterLimit:
             self._bad -= old_bad
         count = self._bad.total()
         if self._events >= self._window and count > self._share * self._events:
-            reasons_found = ", ".join(f"{reason} ({number})" for reason, number in self._bad.most_common(3))
+            reasons_found = "; ".join(f"{number} times {reason}" for reason, number in self._bad.most_common(3))
             raise ServiceError(
                 f"stopped, since {count} of the last {self._events} events were bad: {reasons_found}; "
                 "mend the sender or the mapping, or raise dead_letters.limit_share"

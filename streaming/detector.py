@@ -153,7 +153,7 @@ class Detector:
             self._dead_letters.write(DeadLetter.of(record, reason))
         self._dead_letters.flush()
         self._count(batch, written, bad, late)
-        self._limit.observe(len(batch.records), [error.reason for _, error in bad])
+        self._limit.observe(len(batch.records), [str(error) for _, error in bad])
         self._metrics.batch_seconds.record(time.perf_counter() - started, {"phase": "write"})
         return partial(self._evaluate, written, batch.ends, self._clock.advance())
 

@@ -192,9 +192,9 @@ def test_standard_output_takes_lines(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_bad_deploy_is_stopped_and_the_commonest_reasons_are_named() -> None:
     limit = DeadLetterLimit(share=0.5, window=1000)
-    limit.observe(900, ["not_json"] * 900)  # not enough to tell
-    with pytest.raises(ServiceError, match=r"901 of the last 1000 .* not_json \(900\), missing_field \(1\)"):
-        limit.observe(100, ["missing_field"])
+    limit.observe(900, ["is not JSON"] * 900)  # not enough to tell
+    with pytest.raises(ServiceError, match=r"901 of the last 1000 .*: 900 times is not JSON; 1 times card is"):
+        limit.observe(100, ["card is missing"])
 
 
 def test_what_is_long_ago_does_not_count_towards_the_limit() -> None:
