@@ -10,7 +10,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -20,6 +20,9 @@ from streaming.codec import LARGEST_EVENT_BYTES
 from streaming.secret_fields import is_secret_name
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+#: What may part cells; spreadsheets write semicolons where the comma is decimal.
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 class Unreadable(NamedTuple):
@@ -74,9 +77,8 @@ def check_columns(path: Path, expected: Collection[str]) -> None:
             return
         case "csv":
             with _open(path) as file:
-                rows = csv.reader(_TextLines(_Lines(file)), strict=True)
                 try:
-                    names = _read_header(rows)
+                    names = _read_header(_csv_rows(_TextLines(_Lines(file))))
                 except (BadEvent, csv.Error, StopIteration):
                     return  # reading the rows will say what is wrong
         case _:
@@ -111,8 +113,8 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
 def _read_csv(path: Path) -> Iterator[Row]:
     with _open(path) as file:
         lines = _TextLines(_Lines(file))
-        rows = csv.reader(lines, strict=True)
         try:
+            rows = _csv_rows(lines)
             header = _read_header(rows)
         except StopIteration:
             return
@@ -140,9 +142,14 @@ def _read_csv(path: Path) -> Iterator[Row]:
                     yield _broken_row(cells, len(header), valid=lines.valid, secret=secret)
 
 
+def _csv_rows(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Header and rows, parted by whatever there is most of in the header."""
+    header = next(line for line in lines if line.strip())  # blank lines are no rows
+    return csv.reader(chain([header], lines), delimiter=max(_DELIMITERS, key=header.count), strict=True)
+
+
 def _read_header(rows: Iterator[list[str]]) -> list[str]:
-    first = next(filter(None, rows))  # blank lines are no rows
-    names = (name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in first)
+    names = (name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in next(rows))
     return [name.strip() for name in names]
 
 

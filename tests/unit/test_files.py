@@ -20,6 +20,7 @@ import pytest
 from graph.errors import BadEvent, ConfigurationError, Fenced, ServiceError
 from streaming.records import Record
 from streaming.sources.files import FileSource
+from streaming.sources.rows import check_columns
 
 VISA = "4242424242424242"
 
@@ -54,6 +55,15 @@ def test_json_lines_are_handed_over_as_they_are(tmp_path: Path, name: str) -> No
 def test_csv_with_a_byte_order_mark_empty_cells_and_line_breaks_in_quotes(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, b'\xef\xbb\xbfid, card ,note\r\n1,,"a\r\nb, ""c"""\r\n\r\n2,x,')
     assert values(path) == [{"id": "1", "card": "", "note": 'a\r\nb, "c"'}, {"id": "2", "card": "x", "note": ""}]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_csv_may_be_parted_by_something_else(tmp_path: Path, delimiter: str) -> None:
+    rows = [["id", "a,b", "c"], ["1", "2,5", f"x{delimiter}y"]]
+    text = "\r\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
+    path = write(tmp_path / "a.csv", b"\xef\xbb\xbf\n" + text.encode())
+    assert values(path) == [{"id": "1", "a,b": "2,5", "c": f"x{delimiter}y"}]
+    check_columns(path, ["a,b", "c"])
 
 
 def test_bad_rows_of_a_csv_do_not_spoil_the_others(tmp_path: Path) -> None:
