@@ -92,8 +92,7 @@ class AlertFactory:
             "source": self._source,
             "type": next((name for change, name in _TYPES if change in changes), "ringwatch.ring.updated"),
             "subject": ring.id,
-            # A ring has come to be when it was first found, however much of it came in the same batch.
-            "time": rfc3339(ring.detected_at if "created" in changes else ring.last_active),
+            "time": rfc3339(_moment(update)),
             "datacontenttype": "application/json",
             "outboxlane": lane,
             "outboxnumber": number,
@@ -164,6 +163,17 @@ class AlertFactory:
             "reasons": reasons(ring) + risk_in_words(ring, calibration) + [_WORDS[change] for change in changes],
             "browser_url": browser_url(self._graph_address, ring.id),
         }
+
+
+def _moment(update: Update) -> int:
+    """The event time (ms) that an alert is of: what a batch brought counts from itself, not from the batch's end.
+
+    A ring has come to be when it was first found, however much of it came in the same batch. What nothing new
+    has prompted is told when its time has come.
+    """
+    if "created" in update.changes:
+        return update.ring.detected_at
+    return update.ring.last_active if update.new_evidence else update.ring.announced.time
 
 
 def reasons(ring: Ring) -> list[str]:

@@ -55,6 +55,10 @@ def evaluate(
         console.print(
             f"{known.left_out:,} of the truth's rows are no transactions or labels, and count for nothing"
         )
+    if known.absent:
+        console.print(
+            f"{known.absent:,} transactions that the truth names are not in its stream, and cannot be found"
+        )
     report.write_json(found, out / "evaluation.json")
     page.write_page(found, out / "evaluation.html")
     console.print(f"written: {out / 'evaluation.json'} and {out / 'evaluation.html'}")

@@ -25,13 +25,14 @@ _TRAINING_SHARE = 0.6
 _LINKS = ("device", "ip", "email", "phone", "shipping_address")
 _CATEGORIES = ("currency", "status", "channel", "merchant_category", "merchant_country", "merchant")
 _SEED = 0
+_UNTOLD = (0, False)
 
 
 class TransactionModelFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How a per-transaction model does on the last part of the stream, after training on the first.
 
     Each day analysts open its ``budget`` highest scores. ``precision`` is the share of fraud among these;
-    ``ring_recall`` the share of the rings active in that part of which at least one transaction was opened, and
+    ``ring_recall`` the share of the rings active in that part of which at least one fraud was opened, and
     ``rings_majority`` of which at least half were: seeing one payment is not seeing a ring.
     """
 
@@ -69,7 +70,9 @@ def transaction_model(truth: Truth, budget: int) -> TransactionModelFigures | No
     model.fit(features[:cut], known, categorical_feature=categorical)
     scores = np.asarray(model.predict_proba(features[cut:]))[:, 1]
     opened = _opened(times[cut:], scores, budget)
-    seen = Counter(truth.ring_of.get(payments[cut + index].transaction_id) for index in opened)
+    seen = Counter(
+        truth.ring_of[key] for index in opened if (key := payments[cut + index].transaction_id) in truth.fraud
+    )
     late = {payment.transaction_id for payment in payments[cut:]}
     sizes = {ring.ring_id: len(late.intersection(ring.transaction_ids)) for ring in truth.rings}
     active = {ring_id: size for ring_id, size in sizes.items() if size}
@@ -122,8 +125,9 @@ def component_rings(truth: Truth, min_cards: int = 3) -> list[Reported]:
 
 
 def _known_fraud(truth: Truth, payment: Transaction, now: int) -> bool:
-    told = truth.known_at.get(payment.transaction_id)
-    return told is not None and told[0] <= now and told[1]
+    return max(
+        (told for told in truth.told_of.get(payment.transaction_id, ()) if told[0] <= now), default=_UNTOLD
+    )[1]
 
 
 def _features(payments: Sequence[Transaction], times: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[int]]:

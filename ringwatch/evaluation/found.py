@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from graph.errors import ConfigurationError
 from ringwatch.evaluation.truth import moment, read_lines
 
 
@@ -87,14 +88,18 @@ def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
     """Every ring of an export, with what its alerts say if there are any, in order of first alert.
 
     Raises:
-        ConfigurationError: a file cannot be read.
+        ConfigurationError: a file cannot be read, or the alerts are all of other rings.
     """
     rings = list(read_lines(rings_file, Ring))
     survivors = {name: ring.ring_id for ring in rings for name in (*ring.merged_from, ring.ring_id)}
     told: defaultdict[str, list[tuple[int, Alert]]] = defaultdict(list)
-    for alert in read_lines(alerts_file, Alert) if alerts_file else ():
+    # A revision may be told twice after a crash, where nobody can take a line back.
+    once = {(one.data.ring_id, one.data.revision): one for one in _alerts(alerts_file)}
+    for alert in once.values():
         name = alert.data.ring_id
         told[survivors.get(name, name)].append((moment(alert.time, alerts_file or rings_file), alert))
+    if told and rings and told.keys().isdisjoint(survivors):
+        raise ConfigurationError(f"{alerts_file} tells of none of the rings in {rings_file}: are they of one run?")
     reported = []
     for ring in rings:
         alerts = told.get(ring.ring_id, [])
@@ -109,3 +114,7 @@ def read_reported(rings_file: Path, alerts_file: Path | None) -> list[Reported]:
         tellings = [Telling(time, frozenset(alert.data.evidence.transaction_ids)) for time, alert in alerts]
         reported.append(Reported(ring, first, risk, tellings, names or {ring.ring_id}))
     return sorted(reported, key=lambda one: (one.first_alert, one.ring.ring_id))
+
+
+def _alerts(file: Path | None) -> Iterator[Alert]:
+    return iter(()) if file is None else read_lines(file, Alert)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from bisect import bisect_right
 from collections import defaultdict
@@ -15,16 +16,17 @@ from ringwatch.evaluation.matching import Matching, match, member_f1
 from ringwatch.evaluation.truth import TrueRing, Truth
 
 _HOUR_MS = 3_600_000
-_SIZES = ((5, "3-5 cards"), (10, "6-10 cards"), (30, "11-30 cards"))
-_CAMOUFLAGE = ((0.0, "none"), (0.5, "up to 0.5 per fraud"), (1.5, "0.5 to 1.5"))
+_SIZES = ((5, "up to 5 cards"), (10, "6-10 cards"), (30, "11-30 cards"), (math.inf, "more than 30"))
+_CAMOUFLAGE = ((0.0, "none"), (0.5, "up to 0.5 per fraud"), (1.5, "0.5 to 1.5"), (math.inf, "more than 1.5"))
 
 
 class RingFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How well some true rings were found; medians are over the rings that were, and ``None`` where none was.
 
     ``half_shown`` are those of which reported rings hold half of the fraudulent transactions or more.
-    ``transactions_until_alert`` counts a ring's fraudulent transactions up to the event time of the first alert
-    that showed one of its payments, the ones that raised it included; ``money_lost_share`` is the approved part of
+    ``member_f1`` is that of the cards behind the evidence. ``transactions_until_alert`` counts a ring's fraudulent
+    transactions up to the event time of the first alert that showed one of them, the ones that raised it included;
+    ``money_lost_share`` is the approved part of
     its takings by then, within the currency in which it took most. ``alerts_per_ring`` and ``churn`` (ids beyond
     the first that alerts gave one ring) are means. Those about alerts need alerts.
     """
@@ -91,9 +93,9 @@ def measure(truth: Truth, reported: Sequence[Reported]) -> Figures:
         false_alarms=len(matching.false_alarms),
         precision=matching.true_alarms / len(reported) if reported else None,
         overall=_figures(outcomes),
-        by_typology=_by(outcomes, lambda outcome: outcome.ring.typology),
-        by_size=_by(outcomes, lambda outcome: _step(_SIZES, len(truth.cards(outcome.ring.transaction_ids)))),
-        by_camouflage=_by(outcomes, lambda outcome: _step(_CAMOUFLAGE, outcome.ring.camouflage_share())),
+        by_typology=_by(outcomes, sorted({ring.typology for ring in truth.rings}), lambda one: one.ring.typology),
+        by_size=_by_step(outcomes, _SIZES, lambda one: len(truth.cards(one.ring.transaction_ids))),
+        by_camouflage=_by_step(outcomes, _CAMOUFLAGE, lambda one: one.ring.camouflage_share()),
         look_alikes=look_alikes(truth, matching),
         false_alarm_typologies=_typologies(matching),
     )
@@ -148,11 +150,11 @@ def _outcome(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> _Out
 
 
 def _first_told(truth: Truth, ring: TrueRing, reported: Sequence[Reported]) -> int | None:
-    """When an alert first showed a payment of this ring: others may have been told before of what it joined later.
+    """When an alert first showed a fraud of this ring: others may have been told before of what it joined later.
 
     What a batch held is shown with the moment at which its ring was found, which may come before the payment.
     """
-    done = {*ring.transaction_ids, *ring.camouflage_transaction_ids} & truth.times.keys()
+    done = truth.times.keys() & ring.transaction_ids
     shown = (
         max(alert.time, min(truth.times[key] for key in theirs))
         for one in reported
@@ -177,11 +179,23 @@ def _lost_share(truth: Truth, ring: TrueRing, until: int) -> float:
     return lost[main] / taken[main] if taken[main] else 0.0
 
 
-def _by(outcomes: Iterable[_Outcome], key: Callable[[_Outcome], str]) -> dict[str, RingFigures]:
+def _by(
+    outcomes: Iterable[_Outcome], names: Iterable[str], name_of: Callable[[_Outcome], str]
+) -> dict[str, RingFigures]:
     groups: defaultdict[str, list[_Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        groups[key(outcome)].append(outcome)
-    return {name: _figures(groups[name]) for name in sorted(groups)}
+        groups[name_of(outcome)].append(outcome)
+    return {name: _figures(groups[name]) for name in names if name in groups}
+
+
+def _by_step(
+    outcomes: Iterable[_Outcome], steps: Sequence[tuple[float, str]], value_of: Callable[[_Outcome], float]
+) -> dict[str, RingFigures]:
+    def step(outcome: _Outcome) -> str:
+        value = value_of(outcome)
+        return next(name for limit, name in steps if value <= limit)
+
+    return _by(outcomes, [name for _, name in steps], step)
 
 
 def _figures(outcomes: Sequence[_Outcome]) -> RingFigures:
@@ -207,11 +221,6 @@ def _typologies(matching: Matching) -> dict[str, int]:
         for typology in one.ring.typologies:
             counts[typology] += 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _step(steps: Sequence[tuple[float, str]], value: float) -> str:
-    """The name of the first step that holds a value; what lies beyond the last is more."""
-    return next((name for limit, name in steps if value <= limit), f"more than {steps[-1][0]:g}")
 
 
 def _mean(values: Sequence[float]) -> float | None:

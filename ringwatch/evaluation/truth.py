@@ -8,7 +8,7 @@ with them by transaction id.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,15 +56,17 @@ class HonestGroup(msgspec.Struct, frozen=True, kw_only=True):
 class Truth:
     """A stream, each transaction once, and what is true of it.
 
-    ``known_at``: transaction id → when something was last said of it (epoch ms), and whether that it is fraud.
-    ``left_out`` counts the rows that are no transactions or labels.
+    ``told_of``: transaction id → when something was said of it (epoch ms), and whether that it is fraud.
+    ``left_out`` counts the rows that are no transactions or labels, ``absent`` the transactions that rings and
+    honest groups name and the stream has not.
     """
 
     payments: list[Transaction]
     rings: list[TrueRing]
     honest: list[HonestGroup] = field(default_factory=list)
-    known_at: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    told_of: Mapping[str, list[tuple[int, bool]]] = field(default_factory=dict)
     left_out: int = 0
+    absent: int = 0
 
     @cached_property
     def by_id(self) -> dict[str, Transaction]:
@@ -113,17 +115,34 @@ def read_truth(folder: Path, codec: Codec) -> Truth:
     payments: dict[str, Transaction] = {}
     for transaction in history.transactions():
         payments.setdefault(transaction.transaction_id, transaction)  # a redelivery is no second transaction
-    bad, known, labels_file = history.bad, dict[str, tuple[int, bool]](), folder / "labels.jsonl"
+    bad, told_of, labels_file = (
+        history.bad,
+        defaultdict[str, list[tuple[int, bool]]](list),
+        folder / "labels.jsonl",
+    )
     for label in labels_at(codec, str(labels_file)) if labels_file.exists() else ():
         if not isinstance(label, Label):
             bad += 1
         elif label.subject.label == "Transaction":
-            told = (label.time, label.verdict == "fraud")
-            known[label.subject.id] = max(told, known.get(label.subject.id, told))
-    honest_file = folder / "honest.jsonl"
-    rings = list(_named(folder / "rings.jsonl", TrueRing, codec))
+            told_of[label.subject.id].append((label.time, label.verdict == "fraud"))
+    honest_file, rings_file = folder / "honest.jsonl", folder / "rings.jsonl"
+    rings = list(_named(rings_file, TrueRing, codec))
     honest = list(_named(honest_file, HonestGroup, codec)) if honest_file.exists() else []
-    return Truth(list(payments.values()), rings, honest, known, bad)
+    named = {key for ring in rings for key in ring.transaction_ids}
+    named |= {key for group in honest for key in group.transaction_ids}
+    _refuse_shared(rings, rings_file)
+    return Truth(list(payments.values()), rings, honest, told_of, bad, len(named - payments.keys()))
+
+
+def _refuse_shared(rings: list[TrueRing], where: Path) -> None:
+    """A payment is one ring's doing: which one found it could not be said otherwise."""
+    owners: dict[str, str] = {}
+    for ring in rings:
+        for key in {*ring.transaction_ids, *ring.camouflage_transaction_ids}:
+            if (other := owners.setdefault(key, ring.ring_id)) != ring.ring_id:
+                raise ConfigurationError(
+                    f"{where}: rings {other} and {ring.ring_id} both have a transaction {key}"
+                )
 
 
 def moment(value: str | float, where: Path) -> int:
@@ -157,6 +176,8 @@ def _named(path: Path, kind: type[T], codec: Codec) -> Iterator[T]:
         fields = msgspec.json.decode(line, type=dict[str, Any])
         for name in fields.keys() & {"transaction_ids", "camouflage_transaction_ids"}:
             fields[name] = [codec.identify("Transaction", one) for one in msgspec.convert(fields[name], list[Any])]
+        for name in fields.keys() & {"ring_id", "group_id"}:
+            fields[name] = str(fields[name])
         return msgspec.convert(fields, kind)
 
     return _lines(path, decode)

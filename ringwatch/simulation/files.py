@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,12 +14,13 @@ from graph.errors import ServiceError
 from ringwatch.simulation.records import Label, Ring
 from ringwatch.simulation.stream import Simulation
 
+_NAMES = ("transactions.jsonl", "labels.jsonl", "rings.jsonl", "honest.jsonl")
 _PROGRESS_STEP = 1_000
 _BUFFER_BYTES = 1 << 20
 
 
 def write(simulation: Simulation, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Write a simulation into the folder ``out``, made if need be; each file appears when it is whole.
+    """Write a simulation into the folder ``out``, made if need be; the files appear together, when all are whole.
 
     Transactions are in order of arrival, labels in order of the time at which they become known, rings and honest
     look-alikes in order of their start. ``progress`` is told from time to time how many different transactions
@@ -29,9 +31,8 @@ def write(simulation: Simulation, out: Path, progress: Callable[[int], None] = l
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _whole(out / "transactions.jsonl") as transactions, _whole(out / "labels.jsonl") as labels:
+        with _whole(out, *_NAMES) as (transactions, labels, rings, honest):
             _write_stream(simulation, transactions, labels, progress)
-        with _whole(out / "rings.jsonl") as rings, _whole(out / "honest.jsonl") as honest:
             for group in simulation.truth():
                 file = rings if isinstance(group, Ring) else honest
                 file.write(msgspec.json.encode(group) + b"\n")
@@ -55,8 +56,11 @@ def _write_stream(
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb", buffering=_BUFFER_BYTES) as file:
-        yield file
-    part.replace(path)
+def _whole(out: Path, *names: str) -> Iterator[list[BinaryIO]]:
+    """Files that take the place of what was there once all of them are written, or leave nothing."""
+    with tempfile.TemporaryDirectory(prefix=".simulation-", dir=out) as folder, contextlib.ExitStack() as opened:
+        parts = [Path(folder) / name for name in names]
+        yield [opened.enter_context(part.open("wb", buffering=_BUFFER_BYTES)) for part in parts]
+        opened.close()
+        for part in parts:
+            part.replace(out / part.name)

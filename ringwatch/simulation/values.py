@@ -17,6 +17,11 @@ TEST_BINS = (
     ("378282", 15), ("371449", 15), ("601111", 16), ("601100", 16), ("305693", 14), ("356600", 16),
 )  # fmt: skip
 
+#: An odd factor permutes what a power of two bounds, one without 2, 3 and 5 what 60,000 does: neighbours in number
+#: are no neighbours in what is seen, so that nothing seen tells who has which numbers, and none collide.
+_SPREAD = 0x9E3779B1
+_SPREAD_PHONES = 23_333
+
 _PHONE_BLOCKS = ("+3319900", "+3326191", "+3335301", "+3346571", "+3353649", "+3363998")
 #: Who has which of the numbers that there are, so that nobody has another's by chance.
 PHONES_OF_PEOPLE, PHONES_OF_HALLS, PHONES_OF_RINGS = range(37_500), range(37_500, 45_000), range(45_000, 60_000)
@@ -49,7 +54,7 @@ def email(number: int) -> str:
 
 def phone(number: int) -> str:
     """One of 60,000 numbers that are never assigned."""
-    block, line = divmod(number, 10_000)
+    block, line = divmod(number * _SPREAD_PHONES % 60_000, 10_000)
     return f"{_PHONE_BLOCKS[block]}{line:04d}"
 
 
@@ -64,8 +69,8 @@ def account(number: int) -> str:
 
 
 def address(number: int, street: int, city: str) -> str:
-    """A postal address in a street that exists nowhere."""
-    return f"{number} Example Street {street}, {city}"
+    """A postal address in one of the 2**31 streets that exist nowhere."""
+    return f"{number} Example Street {street * _SPREAD % 2**31}, {city}"
 
 
 def network(kind: int, number: int) -> str:
@@ -74,8 +79,7 @@ def network(kind: int, number: int) -> str:
 
 
 def _ipv4(base: int, bits: int, number: int) -> str:
-    # An odd factor permutes the range: neighbours in number are no neighbours in address, and none collide.
-    value = base | (number * 0x9E3779B1) & ((1 << bits) - 1)
+    value = base | (number * _SPREAD) & ((1 << bits) - 1)
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 

@@ -69,6 +69,18 @@ def test_an_alert_is_of_the_time_at_which_it_was_found_however_old_what_it_rests
     assert (alert["time"], alert["data"]["last_seen"]) == ("1970-03-02T00:00:00.000Z", "1970-01-02T00:00:00.000Z")
 
 
+def test_what_nothing_new_prompts_is_of_the_time_at_which_it_is_told() -> None:
+    book = RingBook(SETTINGS)
+    taken(book, finding("d1", list("abc")))
+    (update,) = taken(book, finding("d1", list("abcd"), time=2 * DAY))
+    assert not update.changes
+    book.expire(3 * DAY + SETTINGS.expiry_ms)
+    (update,) = book.updates()
+    assert update.changes == ["updated"]
+    alert = worded(update)
+    assert (alert["time"], alert["data"]["last_seen"]) == ("1970-02-03T00:00:00.000Z", "1970-01-03T00:00:00.000Z")
+
+
 def test_a_part_that_split_off_says_from_whom() -> None:
     book = RingBook(SETTINGS)
     taken(book, finding("d1", list("abcde")), finding("d2", list("xyz"), time=DAY + 1))

@@ -145,6 +145,48 @@ def test_a_ring_is_told_of_by_the_first_alert_that_shows_it(folder: Path) -> Non
     assert figures.by_typology["card_testing"].transactions_until_alert == 4
 
 
+def test_camouflage_alone_does_not_show_a_ring(folder: Path) -> None:
+    rings = lines(folder / "found.jsonl", ring("r", "b-camouflage", "b0", "b1"))
+    alerts = lines(
+        folder / "alerts.jsonl",
+        alert("r", 5, "b-camouflage"),
+        alert("r", 11, "b-camouflage", "b0", "b1", revision=2),
+    )
+    overall = measure(truth_of(folder), read_reported(rings, alerts)).overall
+    assert (overall.transactions_until_alert, overall.hours_until_alert) == (2, 1)
+
+
+def test_an_alert_that_is_repeated_is_one(folder: Path, found: tuple[Path, Path]) -> None:
+    rings, alerts = found
+    once = measure(truth_of(folder), read_reported(rings, alerts))
+    alerts.write_text(alerts.read_text() * 2)
+    assert measure(truth_of(folder), read_reported(rings, alerts)) == once
+
+
+def test_alerts_of_other_rings_are_refused(folder: Path, found: tuple[Path, Path]) -> None:
+    rings, _ = found
+    with pytest.raises(ConfigurationError, match=r"tells of none of the rings in .*found\.jsonl"):
+        read_reported(rings, lines(folder / "others.jsonl", alert("other", 1, "a0")))
+
+
+def test_a_payment_is_one_ring_s(folder: Path) -> None:
+    with (folder / "rings.jsonl").open("a") as file:
+        file.write('{"ring_id": 3, "transaction_ids": ["b-camouflage"]}\n')
+    with pytest.raises(ConfigurationError, match="rings B and 3 both have a transaction b-camouflage"):
+        truth_of(folder)
+
+
+def test_steps_are_in_their_order(folder: Path) -> None:
+    many = [payment(f"m{n}", 40 + n / 60, f"cm{n}") for n in range(12)]
+    with (folder / "transactions.jsonl").open("a") as file:
+        file.writelines(json.dumps(one) + "\n" for one in many)
+    with (folder / "rings.jsonl").open("a") as file:
+        file.write(json.dumps({"ring_id": "C", "transaction_ids": [one["transaction_id"] for one in many]}) + "\n")
+    figures = measure(truth_of(folder), [])
+    assert list(figures.by_size) == ["up to 5 cards", "11-30 cards"]
+    assert list(figures.by_camouflage) == ["none", "up to 0.5 per fraud"]
+
+
 def test_a_payment_that_only_the_truth_knows_counts_for_nothing(folder: Path) -> None:
     lines(
         folder / "rings.jsonl",
@@ -217,9 +259,24 @@ def test_the_model_beats_chance_and_sees_no_label_before_its_time(simulated: tup
     model = transaction_model(truth, 20)
     assert model is not None
     cut = sorted(truth.times.values())[model.trained_on]
-    assert model.known_fraud <= sum(fraud and known <= cut for known, fraud in truth.known_at.values())
+    assert model.known_fraud <= sum(
+        any(fraud and at <= cut for at, fraud in told) for told in truth.told_of.values()
+    )
     assert model.roc_auc > 0.5
     assert model.average_precision > len(truth.fraud) / len(truth.payments)
+
+
+def test_the_model_learns_what_was_said_last_by_then(folder: Path) -> None:
+    payments = [payment(f"t{n}", n, f"c{n}", amount=5.0 + 90 * (n % 4 == 0)) for n in range(100)]
+    lines(folder / "transactions.jsonl", *payments)
+    lines(folder / "rings.jsonl", {"ring_id": "A", "transaction_ids": [f"t{n}" for n in range(0, 100, 4)]})
+    said = {"verdict": "fraud", "source": "desk"}
+    times = ["2025-01-01T12:00:00Z", "2025-02-01T00:00:00Z"]
+    told = [{**said, "transaction_id": f"t{n}", "time": time} for n in range(0, 48, 4) for time in times]
+    lines(folder / "labels.jsonl", *told)
+    model = transaction_model(truth_of(folder), 20)
+    assert model is not None
+    assert model.known_fraud == 12  # what is said again later was known all the same
 
 
 def test_the_truth_itself_is_found_whole(
@@ -257,8 +314,8 @@ def test_a_truth_is_read_as_a_worker_reads_it(folder: Path) -> None:
     ]
     assert truth.rings[0].transaction_ids == ["1", "2", "3"]
     assert truth.honest[0].transaction_ids == ["1"]
-    assert truth.known_at == {"1": (1_738_368_000_000, True)}
-    assert truth.left_out == 2
+    assert truth.told_of == {"1": [(1_738_368_000_000, True)]}
+    assert (truth.left_out, truth.absent) == (2, 1)
     rings = lines(folder / "found.jsonl", ring("r", "1", "2"))
     assert measure(truth, read_reported(rings, None)).overall.member_f1 == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ FEW_VALUES = 100
 #: What belongs to somebody: a ring uses its own again, so that past fraud tells its future, as it should.
 IDENTITIES = {"card", "account", "account_created", "counterparty", "device", "ip", "email", "phone"}
 IDENTITIES |= {"shipping_address", "billing_address"}
+#: What a text may count by: a street, a line, an octet, and whatever digits an opaque name has.
+NUMBER = re.compile(r"\d+")
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -70,6 +73,14 @@ def views(events: Sequence[Event], fraud: Flags) -> Iterator[tuple[str, Numbers]
             f"{column}, frequency, missing as none",
             np.array([counts[v] if v is not None else 0 for v in values], float),
         )
+        if any(isinstance(value, str) for value in values):
+            yield f"{column}, length", np.array([np.nan if v is None else len(v) for v in values], float)
+            told = [[] if v is None else NUMBER.findall(v) for v in values]
+            for place in range(max(map(len, told))):
+                yield (
+                    f"{column}, number {place}",
+                    np.array([float(n[place]) if place < len(n) else np.nan for n in told]),
+                )
         if len(counts) <= FEW_VALUES:
             yield f"{column}, rate", learned(values, fraud)
         elif column not in IDENTITIES:

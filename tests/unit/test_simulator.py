@@ -326,6 +326,18 @@ def test_files_hold_the_stream_the_labels_and_the_truth(tmp_path: Path) -> None:
     assert {label["transaction_id"] for label in found["labels.jsonl"]} == wanted
 
 
+def test_a_simulation_that_is_cut_off_leaves_what_was_there(tmp_path: Path) -> None:
+    write(Simulation(200, seed=4), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def stop(written: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(Simulation(2_500, seed=5), tmp_path, stop)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def read(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
