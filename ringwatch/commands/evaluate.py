@@ -59,6 +59,8 @@ def evaluate(
         console.print(
             f"{known.absent:,} transactions that the truth names are not in its stream, and cannot be found"
         )
+    if shared := known.shared:
+        console.print(f"{shared:,} transactions are named by several rings, and count for the last of them")
     report.write_json(found, out / "evaluation.json")
     page.write_page(found, out / "evaluation.html")
     console.print(f"written: {out / 'evaluation.json'} and {out / 'evaluation.html'}")

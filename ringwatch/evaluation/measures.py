@@ -26,9 +26,9 @@ class RingFigures(msgspec.Struct, frozen=True, kw_only=True):
     ``half_shown`` are those of which reported rings hold half of the fraudulent transactions or more.
     ``member_f1`` is that of the cards behind the evidence. ``transactions_until_alert`` counts a ring's fraudulent
     transactions up to the event time of the first alert that showed one of them, the ones that raised it included;
-    ``money_lost_share`` is the approved part of
-    its takings by then, within the currency in which it took most. ``alerts_per_ring`` and ``churn`` (ids beyond
-    the first that alerts gave one ring) are means. Those about alerts need alerts.
+    ``money_lost_share`` is the approved part of its takings by then, within the currency in which it took most.
+    ``alerts_per_ring`` and ``churn`` (ids beyond the first that alerts gave one ring) are means. What is about
+    alerts needs alerts.
     """
 
     rings: int

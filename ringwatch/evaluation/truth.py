@@ -7,7 +7,7 @@ with them by transaction id.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +58,7 @@ class Truth:
 
     ``told_of``: transaction id → when something was said of it (epoch ms), and whether that it is fraud.
     ``left_out`` counts the rows that are no transactions or labels, ``absent`` the transactions that rings and
-    honest groups name and the stream has not.
+    honest groups name and the stream has not. One that several rings name is the last one's.
     """
 
     payments: list[Transaction]
@@ -86,6 +86,14 @@ class Truth:
             for ring in self.rings
             for key in (*ring.camouflage_transaction_ids, *ring.transaction_ids)
         }
+
+    @property
+    def shared(self) -> int:
+        """How many transactions several rings name."""
+        named = Counter(
+            key for ring in self.rings for key in {*ring.transaction_ids, *ring.camouflage_transaction_ids}
+        )
+        return sum(rings > 1 for rings in named.values())
 
     @cached_property
     def fraud(self) -> set[str]:
@@ -115,34 +123,19 @@ def read_truth(folder: Path, codec: Codec) -> Truth:
     payments: dict[str, Transaction] = {}
     for transaction in history.transactions():
         payments.setdefault(transaction.transaction_id, transaction)  # a redelivery is no second transaction
-    bad, told_of, labels_file = (
-        history.bad,
-        defaultdict[str, list[tuple[int, bool]]](list),
-        folder / "labels.jsonl",
-    )
+    bad, labels_file = history.bad, folder / "labels.jsonl"
+    told_of: defaultdict[str, list[tuple[int, bool]]] = defaultdict(list)
     for label in labels_at(codec, str(labels_file)) if labels_file.exists() else ():
         if not isinstance(label, Label):
             bad += 1
         elif label.subject.label == "Transaction":
             told_of[label.subject.id].append((label.time, label.verdict == "fraud"))
-    honest_file, rings_file = folder / "honest.jsonl", folder / "rings.jsonl"
-    rings = list(_named(rings_file, TrueRing, codec))
+    honest_file = folder / "honest.jsonl"
+    rings = list(_named(folder / "rings.jsonl", TrueRing, codec))
     honest = list(_named(honest_file, HonestGroup, codec)) if honest_file.exists() else []
     named = {key for ring in rings for key in ring.transaction_ids}
     named |= {key for group in honest for key in group.transaction_ids}
-    _refuse_shared(rings, rings_file)
     return Truth(list(payments.values()), rings, honest, told_of, bad, len(named - payments.keys()))
-
-
-def _refuse_shared(rings: list[TrueRing], where: Path) -> None:
-    """A payment is one ring's doing: which one found it could not be said otherwise."""
-    owners: dict[str, str] = {}
-    for ring in rings:
-        for key in {*ring.transaction_ids, *ring.camouflage_transaction_ids}:
-            if (other := owners.setdefault(key, ring.ring_id)) != ring.ring_id:
-                raise ConfigurationError(
-                    f"{where}: rings {other} and {ring.ring_id} both have a transaction {key}"
-                )
 
 
 def moment(value: str | float, where: Path) -> int:
