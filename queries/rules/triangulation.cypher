@@ -20,8 +20,8 @@ both, and had the address before the window or does not tell where the card is b
 account is its own business (account_takeover_fan_in looks after those that were taken over). A device at one merchant,
 on one IP, for which nobody tells a billing address, is taken for the merchant's. So where guests order and nobody tells
 their billing addresses, the first customers of a kiosk or a call centre on a new device look alike until it passes the
-hub cap; of such guests only doors count, and an address to which more than max_residents other cards have had things
-sent from elsewhere is a region or a depot. The mailboxes to which orders are confirmed tie one device of a scheme to the next, but only those of accounts
+hub cap; and since a device may be told by its model, such guests count only where they pay from few IPs that are no hubs:
+behind a proxy for each order, or where no IP is told, they are not found. The mailboxes to which orders are confirmed tie one device of a scheme to the next, but only those of accounts
 no older than max_age_ms (an older one's is a victim's) are told: the graph keeps no guest's. Orders that go through a
 warehouse or that name no address. Of one hour only the first max_per_hour transactions at the device are read, and of
 these the first max_per_pair of each card and address.
@@ -81,8 +81,8 @@ name = "an agent to whom the clients' cards are billed, on a laptop that friends
 fixture = "agency"
 
 [[false_positives]]
-name = "guests whose device is told by its model, and whose address by its region"
-fixture = "models_and_regions"
+name = "guests whose device is told by its model, and their address by its region"
+fixture = "phone_model"
 
 [params.window_ms]
 default = 604800000
@@ -126,11 +126,11 @@ min = 1
 max = 50
 meaning = "cards that are billed to one address; where more are, for one account and one mailbox, it is an agent's"
 
-[params.max_residents]
-default = 3
-min = 1
-max = 50
-meaning = "other cards that paid, elsewhere and by then, for deliveries to an address that guests name who tell no billing address; with more it is no door"
+[params.min_per_line]
+default = 2.0
+min = 1.0
+max = 50.0
+meaning = "such cards for each IP that they pay from, where nobody on the device tells an account or a billing address"
 
 [params.max_per_hour]
 default = 2000
@@ -190,7 +190,8 @@ CALL {
   UNWIND made[0..$max_per_pair] AS t
   OPTIONAL MATCH (t)-[:AT]->(m:Merchant)
   OPTIONAL MATCH (t)-[:FROM]->(i:IP)
-  RETURN {id: t.id, time: t.time, account: t.account, email: t.email, card: c.id, merchant: m.id, ip: i.id, since: u.first_seen,
+  RETURN {id: t.id, time: t.time, account: t.account, email: t.email, card: c.id, merchant: m.id, ip: i.id,
+          line: CASE WHEN i.hub_since > t.time THEN i.id END, since: u.first_seen,
           address: x.id, until: x.hub_since, billing: t.billing_address, owners: owners} AS seen
 }
 WITH a, d.hub_since AS hub_since, seen ORDER BY seen.time DESC, seen.id
@@ -215,28 +216,21 @@ CALL {
   WHERE cards > $max_billed AND buyers < 2 AND mailboxes < 2
   RETURN collect(address) AS agencies
 }
+WITH device, time, pairs, untold, one_to_one, window, agencies,
+     all(seen IN window WHERE seen.account IS NULL AND seen.billing IS NULL) AS nameless
 UNWIND [seen IN window WHERE seen.since > time - $window_ms - 60000 AND seen.until > time
         AND coalesce(seen.billing, '') <> seen.address AND NOT coalesce(seen.billing, '') IN agencies
         AND none(owner IN seen.owners WHERE owner.opened <= time - $max_age_ms AND owner.since <=
                  CASE WHEN seen.billing IS NULL THEN time ELSE time - $window_ms - 60000 END)] AS seen
-CALL {
-  WITH device, window, seen
-  UNWIND CASE WHEN all(one IN window WHERE one.account IS NULL AND one.billing IS NULL) THEN [seen.address] ELSE [] END AS id
-  MATCH (:Address {id: id})<-[:SHIPPED_TO]-(t:Transaction)<-[:MADE]-(c:Card)
-  WHERE t.time <= seen.time AND c.id <> seen.card AND NOT coalesce(t.device_hour, '') STARTS WITH device + '|'
-  WITH DISTINCT c LIMIT $max_residents + 1
-  RETURN count(c) AS residents
-}
-WITH device, time, pairs, untold, one_to_one, seen, residents
-WHERE residents <= $max_residents
-WITH device, time, pairs - untold AS told, one_to_one, max(seen.time) AS newest,
-     count(DISTINCT seen.merchant) AS merchants, count(DISTINCT seen.ip) AS ips, count(seen.billing) AS billed,
+WITH device, time, pairs - untold AS told, one_to_one, nameless, max(seen.time) AS newest,
+     count(DISTINCT seen.merchant) AS merchants, count(DISTINCT seen.ip) AS ips, count(DISTINCT seen.line) AS lines,
+     count(seen.billing) AS billed,
      count(DISTINCT seen.card + '|' + seen.address) AS strange,
      count(DISTINCT seen.card) AS cards, count(DISTINCT seen.address) AS addresses,
      collect(DISTINCT seen.card) AS card_ids, collect(DISTINCT seen.account) AS account_ids,
      collect(DISTINCT seen.address) AS address_ids, collect(seen.id) AS transactions
 WHERE newest = time AND cards >= $min_cards AND addresses >= $min_addresses AND strange >= $min_strange_share * told
-  AND (merchants <> 1 OR ips <> 1 OR billed > 0)
+  AND (merchants <> 1 OR ips <> 1 OR billed > 0) AND (NOT nameless OR (lines > 0 AND cards >= $min_per_line * lines))
 CALL {
   WITH time, account_ids
   UNWIND account_ids AS account
