@@ -392,7 +392,7 @@ def test_scores_and_rings_as_the_commands_make_them(model: Path, tmp_path: Path)
         with closing(connect(engine.uri, engine.user, engine.password, database=engine.database)) as graph:
             _eventually(lambda: graph.read("MATCH (t:Transaction {id: 'more5'}) WHERE t.risk > 0.5 RETURN t.id"))
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=240) == 0
 
 
 def _relayed(assembler: Assembler, graph: Graph) -> bool:

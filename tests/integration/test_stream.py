@@ -116,7 +116,7 @@ def test_several_workers_share_a_group(
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
-        _, errors = worker.communicate(timeout=60)
+        _, errors = worker.communicate(timeout=240)
         assert worker.returncode == 0, errors
     degrees = graph.read(
         "MATCH (d:Device)<-[u:USED]-() WITH d, count(u) AS cards WHERE cards <> d.degree RETURN count(d) AS wrong"
@@ -162,7 +162,7 @@ def test_termination_drains_and_the_next_run_goes_on(ringwatch: Ringwatch) -> No
     alerts = ringwatch.folder / "alerts.jsonl"
     _until(lambda: alerts.exists() and alerts.stat().st_size > 0)  # it runs, and may be ended
     worker.send_signal(signal.SIGTERM)
-    _, errors = worker.communicate(timeout=60)
+    _, errors = worker.communicate(timeout=240)
     assert worker.returncode == 0, errors
     ringwatch(*arguments, "--report", "second.json")
     first, second = (json.loads((ringwatch.folder / f"{name}.json").read_text()) for name in ("first", "second"))
@@ -186,7 +186,7 @@ def test_metrics_and_health_are_served(ringwatch: Ringwatch, kafka: KafkaServer,
     assert text("livez") == "ok\n"
     assert "ringwatch_batch_seconds" in text("metrics") or "# HELP" in text("metrics")
     worker.send_signal(signal.SIGTERM)
-    _, errors = worker.communicate(timeout=60)
+    _, errors = worker.communicate(timeout=240)
     assert worker.returncode == 0, errors
 
 
