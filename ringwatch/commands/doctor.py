@@ -26,6 +26,7 @@ from ringwatch.settings import Settings, load
 from streaming.addresses import is_kafka, parse_kafka
 from streaming.alerts import rfc3339
 from streaming.ring_store import RingStore
+from streaming.sources.files import FileSource
 from streaming.topics import broker_version, group_lag, partition_count
 
 
@@ -39,14 +40,16 @@ class Finding(NamedTuple):
 
 def doctor(
     graph: GraphAddress = None,
-    source: Annotated[str | None, typer.Option(help="kafka://host:port/topic to look at.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What `run` is to read: kafka://host:port/topic, a file or a glob.")
+    ] = None,
     alerts: Annotated[str | None, typer.Option(help="kafka://host:port/topic to look at.")] = None,
     group: Annotated[str | None, typer.Option(help="The consumer group whose lag is shown.")] = None,
     config: ConfigFile = None,
 ) -> None:
     """Look at everything that a run needs; ends with 1 if something is missing."""
     settings = load(config, {"graph.address": graph, "kafka.group": group})
-    findings = list(examined(settings, [a for a in (source, alerts) if a is not None]))
+    findings = list(examined(settings, source, alerts))
     table = Table()
     for column in ("what", "seen", "what to do"):
         table.add_column(column, overflow="fold")
@@ -57,7 +60,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examined(settings: Settings, addresses: list[str]) -> Iterator[Finding]:
+def examined(settings: Settings, source: str | None, alerts: str | None) -> Iterator[Finding]:
     """Look at one thing after another; what cannot be looked at is a finding too."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("ringwatch", "neo4j", "confluent-kafka"))
     yield Finding("program", f"Python {platform.python_version()}, {packages}")
@@ -70,11 +73,13 @@ def examined(settings: Settings, addresses: list[str]) -> Iterator[Finding]:
         lambda: _graph(settings),
         "start the graph, or mend its address and credentials (RINGWATCH_GRAPH_USER, RINGWATCH_GRAPH_PASSWORD)",
     )
-    for address in addresses:
-        if is_kafka(address):
+    for address in (source, alerts):
+        if address is not None and is_kafka(address):
             yield from _looked(
                 address, partial(_topic, settings, address), "start the broker, or create the topic"
             )
+    if source is not None and not is_kafka(source):
+        yield from _looked(source, lambda: _files(source), "name a file, or a glob, that is there")
 
 
 def _looked(what: str, look: Callable[[], list[Finding]], remedy: str) -> Iterator[Finding]:
@@ -139,6 +144,11 @@ def _scores(graph: Graph) -> Finding:
         f"last pass by model {done.model}, as of {rfc3339(done.time)} (event time); "
         f"{done.waiting:,} payments wait for the next",
     )
+
+
+def _files(address: str) -> list[Finding]:
+    found = FileSource(address).assigned()
+    return [Finding(address, f"{len(found):,} {'file' if len(found) == 1 else 'files'} to read")]
 
 
 def _topic(settings: Settings, address: str) -> list[Finding]:

@@ -198,5 +198,8 @@ def test_rules_are_listed_shown_checked_and_tested(ringwatch: Ringwatch) -> None
 
 def test_doctor_says_what_to_do(ringwatch: Ringwatch) -> None:
     assert "schema" in ringwatch("doctor")
+    assert "there is no file nowhere.jsonl" in ringwatch("doctor", "--source", "nowhere.jsonl", code=1)
+    (ringwatch.folder / "some.jsonl").touch()
+    assert "1 file to read" in ringwatch("doctor", "--source", "some.jsonl")
     away = ringwatch("doctor", "--source", "kafka://127.0.0.1:1/transactions", code=1)
     assert "no broker answers at 127.0.0.1:1" in away
